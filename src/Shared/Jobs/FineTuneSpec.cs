@@ -1,0 +1,129 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using System.Text.Json.Serialization;
+using TokenMill.Shared.Domain;
+
+namespace TokenMill.Shared.Jobs;
+
+/// <summary>
+/// What the trainer is asked to do: written once by Web (or a person), never changed. Field names are a contract
+/// (snake_case in JSON); only model, output and data are required. Units: tokens, examples, steps, seconds.
+/// </summary>
+[JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
+public sealed record FineTuneSpec
+{
+    public int Version { get; init; } = 1;
+
+    /// <summary>A path (GGUF), or an object {"random":{architecture fields},"tokenizer":path,"seed"} to train from scratch.</summary>
+    public required JsonNode Model { get; init; }
+    public required string Output { get; init; }
+    public TrainingMethod Method { get; init; } = TrainingMethod.Sft;
+    public AdapterSpec Adapter { get; init; } = new();
+    public required IReadOnlyList<DataSpec> Data { get; init; }
+    public ValidationSpec? Validation { get; init; }
+    public int? MaxLength { get; init; }
+    public Overflow Overflow { get; init; } = Overflow.Truncate;
+    public bool Packing { get; init; } = true;
+    public bool Shuffle { get; init; } = true;
+    public int BatchSize { get; init; } = 8;
+    public int Accumulation { get; init; } = 2;
+    public double? Epochs { get; init; }
+    public int? MaxSteps { get; init; }
+    public OptimizerSpec Optimizer { get; init; } = new();
+    public ScheduleSpec Schedule { get; init; } = new();
+    public double Clip { get; init; } = 1;
+    public double Beta { get; init; } = 0.1;
+    public NumberFormat Dtype { get; init; } = NumberFormat.Auto;
+    public string Device { get; init; } = "auto";
+    public int? Threads { get; init; }
+    public long Seed { get; init; } = 42;
+    public CheckpointSpec Checkpoint { get; init; } = new();
+    public int? EvaluateEvery { get; init; }
+    public IReadOnlyList<string> Samples { get; init; } = [];
+    public IReadOnlyList<string> Export { get; init; } = ["peft", "gguf-lora"];
+
+    /// <summary>Reads a spec; every mistake is a <see cref="RefusedException"/> that names the field.</summary>
+    public static FineTuneSpec Parse(string json)
+    {
+        try
+        {
+            return Json.Deserialize<FineTuneSpec>(json);
+        }
+        catch (JsonException e)
+        {
+            throw new RefusedException(new Error("bad-spec", $"the specification cannot be read: {e.Message}", "compare the field with the documentation of SPEC.json"), e);
+        }
+    }
+}
+
+public enum TrainingMethod { Sft, Pretrain, Dpo }
+
+public enum Overflow { Truncate, Drop, Split }
+
+/// <summary>Number format of the weights and products; <c>Auto</c> is bfloat16 where the hardware multiplies it fast.</summary>
+public enum NumberFormat
+{
+    Auto,
+    [JsonStringEnumMemberName("float32")] Float32,
+    [JsonStringEnumMemberName("bfloat16")] BFloat16,
+}
+
+/// <summary><c>Type</c>: lora, rslora, dora, qlora or none (all weights). <c>Targets</c>: "all-linear" or a list of projections.</summary>
+[JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
+public sealed record AdapterSpec
+{
+    public string Type { get; init; } = "lora";
+    public int Rank { get; init; } = 16;
+    public double Alpha { get; init; } = 32;
+    public double Dropout { get; init; }
+    public JsonNode? Targets { get; init; }
+
+    /// <summary>A PEFT folder to continue from.</summary>
+    public string? Init { get; init; }
+}
+
+/// <summary><c>Format</c>: auto, or tokens for rows of {"ids","labels"} taken as they are.</summary>
+[JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
+public sealed record DataSpec
+{
+    public required string Path { get; init; }
+    public string Format { get; init; } = "auto";
+    public double Weight { get; init; } = 1;
+}
+
+/// <summary>Either a file or a fraction of the data, split by hash of the row.</summary>
+[JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
+public sealed record ValidationSpec
+{
+    public string? Path { get; init; }
+    public double? Fraction { get; init; }
+}
+
+[JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
+public sealed record OptimizerSpec
+{
+    public string Name { get; init; } = "adamw";
+
+    /// <summary>Default 1e-4 for adapters, 1e-5 for all weights.</summary>
+    public double? LearningRate { get; init; }
+    public IReadOnlyList<double> Betas { get; init; } = [0.9, 0.999];
+    public double Epsilon { get; init; } = 1e-8;
+    public double WeightDecay { get; init; }
+}
+
+[JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
+public sealed record ScheduleSpec
+{
+    /// <summary>constant, linear or cosine.</summary>
+    public string Name { get; init; } = "cosine";
+    public int? WarmupSteps { get; init; }
+    public double? WarmupRatio { get; init; }
+}
+
+[JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
+public sealed record CheckpointSpec
+{
+    public int? EverySteps { get; init; }
+    public double? EverySeconds { get; init; }
+    public int Keep { get; init; } = 3;
+}

@@ -1,0 +1,1 @@
+Console.Error.WriteLine("usage: bench train|serve"); return 2;

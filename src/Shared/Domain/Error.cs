@@ -3,6 +3,9 @@ namespace TokenMill.Shared.Domain;
 /// <summary>An expected failure. <see cref="Code"/> is kebab-case and stable; <see cref="Remedy"/> says what to do next.</summary>
 public sealed record Error(string Code, string Message, string Remedy)
 {
+    /// <summary>What the error is about: a key, a tensor, a column; null for the thing as a whole.</summary>
+    public string? Field { get; init; }
+
     public override string ToString() => Remedy.Length == 0 ? $"{Code}: {Message}" : $"{Code}: {Message}; {Remedy}";
 }
 

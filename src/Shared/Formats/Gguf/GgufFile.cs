@@ -228,15 +228,7 @@ public sealed class GgufFile : IDisposable
 
     private static (GgufTensor, ulong Offset) ReadTensorInfo(GgufHeaderReader reader, int index)
     {
-        string name;
-        try
-        {
-            name = reader.Text($"tensor {index}", MaxNameBytes);
-        }
-        catch (RefusedException e) when (e.Error.Code == "gguf-string-length" && reader.Remaining > 0)
-        {
-            throw Refuse($"tensor {index}", "gguf-tensor-name", $"a name longer than {MaxNameBytes} bytes");
-        }
+        var name = reader.Text($"tensor {index}", MaxNameBytes);
         if (name.Length == 0 || name.Any(char.IsControl)) throw Refuse($"tensor {index}", "gguf-tensor-name", "an empty name, or one with control characters");
 
         var rank = reader.UInt32(name);

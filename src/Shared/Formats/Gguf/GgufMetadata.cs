@@ -38,6 +38,7 @@ public sealed class GgufMetadata
 
     public string? TryString(string key) => Scalar(key, GgufValueType.String) is { } bytes ? Encoding.UTF8.GetString(bytes) : null;
     public uint? TryUInt32(string key) => Scalar(key, GgufValueType.UInt32) is { } bytes ? BinaryPrimitives.ReadUInt32LittleEndian(bytes) : null;
+    public ushort? TryUInt16(string key) => Scalar(key, GgufValueType.UInt16) is { } bytes ? BinaryPrimitives.ReadUInt16LittleEndian(bytes) : null;
     public float? TryFloat32(string key) => Scalar(key, GgufValueType.Float32) is { } bytes ? BinaryPrimitives.ReadSingleLittleEndian(bytes) : null;
     public bool? TryBool(string key) => Scalar(key, GgufValueType.Bool) is { } bytes ? bytes[0] != 0 : null;
 

@@ -6,7 +6,7 @@ public enum FineTuneRunState { Queued, Starting, Running, Paused, Succeeded, Fai
 public enum RunRequest { None, Pause, Cancel }
 
 /// <summary>
-/// One fine-tune: Queued → Starting → Running → Paused | Succeeded | Failed | Cancelled; Paused → Queued again.
+/// One fine-tune: Queued → Starting → Running → Paused | Succeeded | Failed | Cancelled; Paused and Failed → Queued again.
 /// A run whose process died goes back to Queued until its attempts are used up. Each start hands out a new
 /// <see cref="RunToken"/>; what an earlier process says is refused.
 /// </summary>
@@ -88,6 +88,9 @@ public sealed class FineTuneRun(
         return Result.Ok;
     }
 
+    /// <summary>May this process still write for the run?</summary>
+    public Result Accept(string token) => Stale(token) is { } stale ? stale : Result.Ok;
+
     /// <summary>A checkpoint is on disk: what comes after it is a new chance.</summary>
     public Result RecordCheckpoint(string token)
     {
@@ -126,6 +129,17 @@ public sealed class FineTuneRun(
         return Result.Ok;
     }
 
+    /// <summary>The platform ended, in order or not, while a process was at it. Not the run's fault, so this start does not count.</summary>
+    public Result Interrupt(string token, DateTimeOffset at)
+    {
+        if (Stale(token) is { } stale) return stale;
+        (RunToken, Attempts, RemainingSeconds) = (null, Math.Max(0, Attempts - 1), null);
+        if (Request == RunRequest.Cancel) Finish(FineTuneRunState.Cancelled, at);
+        else if (Request == RunRequest.Pause) (State, Request) = (FineTuneRunState.Paused, RunRequest.None);
+        else State = FineTuneRunState.Queued;
+        return Result.Ok;
+    }
+
     /// <summary>The trainer has saved its state and ended.</summary>
     public Result Pause(string token)
     {
@@ -151,10 +165,11 @@ public sealed class FineTuneRun(
         return Result.Ok;
     }
 
+    /// <summary>On from the last checkpoint: after a pause, or once more after a failure.</summary>
     public Result Resume()
     {
-        if (State != FineTuneRunState.Paused) return Refusal("resume");
-        (State, Request, Attempts) = (FineTuneRunState.Queued, RunRequest.None, 0);
+        if (State is not (FineTuneRunState.Paused or FineTuneRunState.Failed)) return Refusal("resume");
+        (State, Request, Attempts, Error, FinishedAt) = (FineTuneRunState.Queued, RunRequest.None, 0, null, null);
         return Result.Ok;
     }
 

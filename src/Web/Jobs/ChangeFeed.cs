@@ -4,7 +4,7 @@ namespace TokenMill.Web.Jobs;
 /// "Something about this subject changed", within this process: pages subscribe to a run, a workspace …, and read the new state
 /// from the database themselves. Each subscriber is told at most four times a second, and always once after the last change.
 /// </summary>
-public sealed class ChangeFeed(TimeProvider time)
+public sealed partial class ChangeFeed(TimeProvider time, ILogger<ChangeFeed> log)
 {
     public static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(250);
 
@@ -28,6 +28,22 @@ public sealed class ChangeFeed(TimeProvider time)
         Subscription[] told;
         lock (_lock) told = _subscriptions.TryGetValue(subject, out var list) ? [.. list] : [];
         foreach (var subscription in told) subscription.Notify();
+    }
+
+    private async Task<bool> TellAsync(Func<Task> changed)
+    {
+        try
+        {
+            await changed();
+            await Task.Delay(Interval, time);
+            return true;
+        }
+        catch (Exception e)
+        {
+            // A page that broke must not break what it watched.
+            LogSubscriberFailed(log, e);
+            return false;
+        }
     }
 
     private void Remove(Subscription subscription)
@@ -71,12 +87,16 @@ public sealed class ChangeFeed(TimeProvider time)
             {
                 // What comes while the subscriber works or rests is told with the next call.
                 Interlocked.CompareExchange(ref _state, Busy, BusyAndChanged);
-                await changed();
-                await Task.Delay(Interval, feed._time);
+                if (!await feed.TellAsync(changed))
+                {
+                    Dispose();
+                    return;
+                }
             }
             while (Interlocked.CompareExchange(ref _state, Idle, Busy) == BusyAndChanged);
         }
     }
 
-    private readonly TimeProvider _time = time;
+    [LoggerMessage(Level = LogLevel.Warning, Message = "A subscriber failed on a change; it is told nothing more")]
+    private static partial void LogSubscriberFailed(ILogger logger, Exception exception);
 }

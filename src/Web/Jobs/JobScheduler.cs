@@ -9,6 +9,8 @@ namespace TokenMill.Web.Jobs;
 /// </summary>
 public sealed class JobScheduler(ISchedulerFactory schedulers, TimeProvider time)
 {
+    private const string Light = "light";
+    private const int MaxLightJobs = 2;
     private const int NormalPriority = 5;                    // Quartz's own default; ours is counted from 0
 
     /// <summary>Lets the job run as soon as its group has room, not before <paramref name="pause"/> is over. Asking twice changes nothing.</summary>
@@ -19,7 +21,7 @@ public sealed class JobScheduler(ISchedulerFactory schedulers, TimeProvider time
         var trigger = TriggerBuilder.Create()
             .WithIdentity(job.Id.ToString())
             .ForJob(detail)
-            .WithExecutionGroup(GroupName(job.ExecutionGroup))
+            .WithExecutionGroup(GroupOf(job))
             .WithPriority(NormalPriority + job.Priority)
             .StartAt(time.GetUtcNow() + pause)
             .Build();
@@ -38,7 +40,12 @@ public sealed class JobScheduler(ISchedulerFactory schedulers, TimeProvider time
         await scheduler.UnscheduleJob(new TriggerKey(id.ToString()), cancellationToken);
     }
 
-    public static string GroupName(ExecutionGroup group) => group.ToString().ToLowerInvariant();
+    /// <summary>Training takes all cores or a whole GPU, so one at a time each; anything else is small beside it and must not wait for hours.</summary>
+    public static void Limit(ExecutionLimitsBuilder limits) => limits.ForGroup(Name(ExecutionGroup.Cpu), 1).ForGroup(Name(ExecutionGroup.Gpu), 1).ForGroup(Light, MaxLightJobs);
+
+    private static string GroupOf(Job job) => job.Kind == JobKind.FineTune ? Name(job.ExecutionGroup) : Light;
+
+    private static string Name(ExecutionGroup group) => group.ToString().ToLowerInvariant();
 
     public static JobId JobOf(JobKey key) => JobId.From(Guid.Parse(key.Name));
 

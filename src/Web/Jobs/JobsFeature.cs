@@ -1,5 +1,4 @@
 using Quartz;
-using TokenMill.Shared.Domain;
 using TokenMill.Web.Nodes;
 
 namespace TokenMill.Web.Jobs;
@@ -23,8 +22,7 @@ public static class JobsFeature
         {
             quartz.ConfigureScheduler(options => options.ShutdownJobInterruption = ShutdownJobInterruption.WhenWaitingForJobs);
             quartz.UseDefaultThreadPool(MaxJobsAtOnce);
-            // A training run takes all cores or a whole GPU: one at a time each.
-            quartz.UseExecutionLimits(limits => limits.ForGroup(JobScheduler.GroupName(ExecutionGroup.Cpu), 1).ForGroup(JobScheduler.GroupName(ExecutionGroup.Gpu), 1));
+            quartz.UseExecutionLimits(JobScheduler.Limit);
             quartz.UsePersistentStore(store =>
             {
                 store.UseSqlite($"Data Source={quartzPath}");

@@ -5,25 +5,13 @@ using TokenMill.Shared.Persistence;
 namespace TokenMill.Web.Jobs;
 
 /// <summary>
-/// Makes the queue whole. Before Quartz starts: what an earlier process left as running waits again (the lock on the data directory
-/// says that there is no other process). While it runs: whatever waits without a trigger gets one, so that a crash between
-/// writing a job and scheduling it, a lost Quartz file, or a job written by a portal elsewhere only costs seconds.
+/// Makes the queue whole, at the start and every few seconds. What the database calls running though nobody is at it waits again
+/// (the lock on the data directory says that there is no other process). Whatever waits without a trigger gets one, so that a
+/// crash between writing a job and scheduling it, or a lost Quartz file, only costs seconds.
 /// </summary>
-public sealed partial class JobRecovery(PlatformDatabase database, JobScheduler scheduler, IHostApplicationLifetime lifetime, TimeProvider time, ILogger<JobRecovery> log) : BackgroundService
+public sealed partial class JobRecovery(PlatformDatabase database, JobScheduler scheduler, JobRunner runner, IHostApplicationLifetime lifetime, TimeProvider time, ILogger<JobRecovery> log) : BackgroundService
 {
     private static readonly TimeSpan Period = TimeSpan.FromSeconds(5);
-
-    public override async Task StartAsync(CancellationToken cancellationToken)
-    {
-        var requeued = await database.WriteAsync(WorkspaceScope.All, async db =>
-        {
-            var orphans = await db.Jobs.Where(j => j.State == JobState.Running).ToListAsync(cancellationToken);
-            foreach (var job in orphans) job.Requeue("The platform ended while it ran; it goes on from its last saved state");
-            return orphans.Count;
-        }, cancellationToken);
-        if (requeued > 0) LogRequeued(log, requeued);
-        await base.StartAsync(cancellationToken);
-    }
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
@@ -35,6 +23,7 @@ public sealed partial class JobRecovery(PlatformDatabase database, JobScheduler 
         {
             try
             {
+                await RequeueLostAsync(stoppingToken);
                 await ScheduleMissingAsync(stoppingToken);
             }
             catch (Exception e) when (e is not OperationCanceledException)
@@ -43,6 +32,19 @@ public sealed partial class JobRecovery(PlatformDatabase database, JobScheduler 
             }
         }
         while (await timer.WaitForNextTickAsync(stoppingToken));
+    }
+
+    private async Task RequeueLostAsync(CancellationToken cancellationToken)
+    {
+        await using (var db = database.Open(WorkspaceScope.All))
+            if (!(await db.Jobs.Where(j => j.State == JobState.Running).Select(j => j.Id).ToListAsync(cancellationToken)).Exists(id => !runner.IsRunning(id))) return;
+        var requeued = await database.WriteAsync(WorkspaceScope.All, async db =>
+        {
+            var lost = (await db.Jobs.Where(j => j.State == JobState.Running).ToListAsync(cancellationToken)).Where(j => !runner.IsRunning(j.Id)).ToList();
+            foreach (var job in lost) job.Requeue("The platform ended while it ran; it goes on from its last saved state");
+            return lost.Count;
+        }, cancellationToken);
+        if (requeued > 0) LogRequeued(log, requeued);
     }
 
     private async Task ScheduleMissingAsync(CancellationToken cancellationToken)

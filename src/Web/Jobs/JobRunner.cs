@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using TokenMill.Shared.Domain;
 using TokenMill.Shared.Persistence;
 
@@ -9,16 +10,27 @@ namespace TokenMill.Web.Jobs;
 public sealed partial class JobRunner(PlatformDatabase database, IEnumerable<IJobHandler> handlers, JobScheduler scheduler, ChangeFeed changes, TimeProvider time, ILogger<JobRunner> log)
 {
     private readonly Dictionary<JobKind, IJobHandler> _handlers = handlers.ToDictionary(h => h.Kind);
+    private readonly ConcurrentDictionary<JobId, bool> _running = new();
+
+    /// <summary>Is this process at it? A job that the database calls running and nobody is at was lost.</summary>
+    public bool IsRunning(JobId id) => _running.ContainsKey(id);
 
     public async Task RunAsync(JobId id, CancellationToken cancellationToken)
     {
-        var job = await TakeAsync(id, cancellationToken);
-        if (job is null) return;                             // it ran already, was paused or cancelled: a trigger is only an invitation
-        LogStarted(log, job.Kind, id, job.Attempts);
-        var outcome = await HandleAsync(job, cancellationToken);
-        await RecordAsync(id, outcome);
-        LogEnded(log, job.Kind, id, outcome.GetType().Name);
-        if (outcome is JobOutcome.Lost lost) await scheduler.ScheduleAsync(job, lost.Pause, CancellationToken.None);
+        if (!_running.TryAdd(id, true)) return;
+        try
+        {
+            if (await TakeAsync(id, cancellationToken) is not { } job) return;     // it ran already, was paused or cancelled: a trigger is only an invitation
+            LogStarted(log, job.Kind, id, job.Attempts);
+            var outcome = await HandleAsync(job, cancellationToken);
+            await RecordAsync(id, outcome);
+            LogEnded(log, job.Kind, id, outcome.GetType().Name);
+            if (outcome is JobOutcome.Lost lost) await scheduler.ScheduleAsync(job, lost.Pause, CancellationToken.None);
+        }
+        finally
+        {
+            _running.TryRemove(id, out _);
+        }
     }
 
     private async Task<Job?> TakeAsync(JobId id, CancellationToken cancellationToken)

@@ -111,7 +111,6 @@ public sealed class ChildProcess : IAsyncDisposable
     {
         await StopAsync(DisposeGrace);
         _process.Dispose();
-        _stdin.Dispose();
     }
 
     private async Task<ChildExit> WaitAsync()

@@ -20,6 +20,8 @@ public sealed partial class FineTuneJob(PlatformDatabase database, RunFolders fo
     private static readonly TimeSpan LockedPause = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan CrashPause = TimeSpan.FromSeconds(2);
 
+    private const string StaleToken = "stale-run-token";
+
     public JobKind Kind => JobKind.FineTune;
 
     public async Task<JobOutcome> RunAsync(Job job, CancellationToken cancellationToken)
@@ -32,29 +34,21 @@ public sealed partial class FineTuneJob(PlatformDatabase database, RunFolders fo
         run = await ChangeAsync(job, id, r => { var started = r.Start(time.GetUtcNow()); token = started.Value; return started.Error is { } e ? e : Result.Ok; });
         if (token is null) return OutcomeOf(run) ?? throw new InvalidOperationException($"run {id} is {run.State} and cannot start");
 
-        var resumes = folders.HasState(id);
-        if (await preflight.CheckAsync(run, cancellationToken) is { } missing) return await FailAsync(job, id, token, missing);
-
-        await using var training = await cores.TrainingAsync();
-        await using var trainer = TrainerProcess.Start(await folders.SpecAsync(run, cancellationToken), token, resumes, time, log);
-        LogStarted(log, run.Number, trainer.Id, resumes);
-        var recorder = new RunRecorder(database, changes, time, run, token);
-        var recording = recorder.RecordAsync(trainer.EventsAsync(CancellationToken.None));
-        using (changes.Subscribe(id.Value, () => ObeyAsync(job, id, trainer)))
-        {
-            changes.Publish(id.Value);                       // what was asked before the trainer was there
-            await WaitAsync(trainer, recording, cancellationToken);
-        }
         try
         {
-            await recording;
+            return await TrainAsync(job, run, token, cancellationToken);
         }
-        catch (RefusedException e) when (e.Error.Code == "stale-run-token")
+        catch (Exception e) when (e is not RefusedException { Error.Code: StaleToken })
+        {
+            // A fault of the platform's own (a full disk, a missing program) must not leave the run active without a process.
+            LogBroken(log, e, run.Number);
+            return await FailAsync(job, id, token, (e as RefusedException)?.Error ?? new Error("run-broken", $"The platform could not follow the run: {e.Message}", "correct the cause, then resume; the log of the portal has the details"));
+        }
+        catch (RefusedException)
         {
             LogFenced(log, run.Number);
             return OutcomeOf(await FindAsync(job, id)) ?? new JobOutcome.Interrupted();
         }
-        return await SettleAsync(job, id, token, recorder.LastWord, await trainer.Exited, cancellationToken);
     }
 
     public async Task<Result> CancelAsync(Job job, CancellationToken cancellationToken) => await AskAsync(job, r => r.RequestCancel(time.GetUtcNow()), cancellationToken);
@@ -62,6 +56,25 @@ public sealed partial class FineTuneJob(PlatformDatabase database, RunFolders fo
     public async Task<Result> PauseAsync(Job job, CancellationToken cancellationToken) => await AskAsync(job, r => r.RequestPause(), cancellationToken);
 
     public async Task<Result> ResumeAsync(Job job, CancellationToken cancellationToken) => await AskAsync(job, r => r.Resume(), cancellationToken);
+
+    private async Task<JobOutcome> TrainAsync(Job job, FineTuneRun run, string token, CancellationToken cancellationToken)
+    {
+        var resumes = folders.HasState(run.Id);
+        if (await preflight.CheckAsync(run, cancellationToken) is { } missing) return await FailAsync(job, run.Id, token, missing);
+
+        await using var training = await cores.TrainingAsync();
+        await using var trainer = TrainerProcess.Start(await folders.SpecAsync(run, cancellationToken), token, resumes, time, log);
+        LogStarted(log, run.Number, trainer.Id, resumes);
+        var recorder = new RunRecorder(database, changes, time, run, token);
+        var recording = recorder.RecordAsync(trainer.EventsAsync(CancellationToken.None));
+        using (changes.Subscribe(run.Id.Value, () => ObeyAsync(job, run.Id, trainer)))
+        {
+            changes.Publish(run.Id.Value);                   // what was asked before the trainer was there
+            await WaitAsync(trainer, recording, cancellationToken);
+        }
+        await recording;
+        return await SettleAsync(job, run.Id, token, recorder.LastWord, await trainer.Exited, cancellationToken);
+    }
 
     /// <summary>An earlier process of ours may have ended while the run was active, or after the trainer's last word.</summary>
     private async Task<FineTuneRun> RecoverAsync(Job job, FineTuneRunId id)
@@ -195,6 +208,9 @@ public sealed partial class FineTuneJob(PlatformDatabase database, RunFolders fo
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Run #{Number}: trainer process {ProcessId} started, resumed: {Resumed}")]
     private static partial void LogStarted(ILogger logger, int number, int processId, bool resumed);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "Run #{Number}: the platform could not follow it")]
+    private static partial void LogBroken(ILogger logger, Exception exception, int number);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Run #{Number}: the trainer ended without a last word, exit code {Code}")]
     private static partial void LogCrashed(ILogger logger, int number, int code);

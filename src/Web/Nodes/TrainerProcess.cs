@@ -11,9 +11,6 @@ namespace TokenMill.Web.Nodes;
 /// </summary>
 public sealed partial class TrainerProcess : IAsyncDisposable
 {
-    /// <summary>Training yields to everything a person waits for.</summary>
-    private const int Niceness = 10;
-
     private readonly ChildProcess _child;
     private readonly ILogger _log;
 
@@ -23,12 +20,7 @@ public sealed partial class TrainerProcess : IAsyncDisposable
     public int Id => _child.Id;
     public Task<ChildExit> Exited => _child.Exited;
 
-    public static TrainerProcess Start(string specPath, string runToken, bool resume, TimeProvider time, ILogger log)
-    {
-        List<string> arguments = ["train", specPath, "--run", runToken, "--parent-pipe"];
-        if (resume) arguments.Add("--resume");
-        return new(ChildProcess.Start(ChildProgram.Sibling("Training", arguments) with { Nice = Niceness }, time), runToken, log);
-    }
+    public static TrainerProcess Start(ChildProgram program, string runToken, TimeProvider time, ILogger log) => new(ChildProcess.Start(program, time), runToken, log);
 
     /// <summary>Events in the order they happened, until the trainer closes its output.</summary>
     public async IAsyncEnumerable<TrainerEvent> EventsAsync([EnumeratorCancellation] CancellationToken cancellationToken)

@@ -12,7 +12,7 @@ namespace TokenMill.Web.Features.FineTuning;
 /// checkpoint, until it is finished, paused, cancelled or dead. Whatever happens to this process, the run in the database says
 /// enough to go on: started again, it first settles what an earlier start left.
 /// </summary>
-public sealed partial class FineTuneJob(PlatformDatabase database, RunFolders folders, RunPreflight preflight, RegisterResult register, CoreSharing cores, ChangeFeed changes, TimeProvider time, ILogger<FineTuneJob> log) : IJobHandler
+public sealed partial class FineTuneJob(PlatformDatabase database, RunFolders folders, ITrainer trainer, RunPreflight preflight, RegisterResult register, CoreSharing cores, ChangeFeed changes, TimeProvider time, ILogger<FineTuneJob> log) : IJobHandler
 {
     private static readonly TimeSpan ShutdownGrace = TimeSpan.FromSeconds(15), CancelGrace = TimeSpan.FromSeconds(30), StopGrace = TimeSpan.FromSeconds(6);
 
@@ -62,18 +62,19 @@ public sealed partial class FineTuneJob(PlatformDatabase database, RunFolders fo
         var resumes = folders.HasState(run.Id);
         if (await preflight.CheckAsync(run, cancellationToken) is { } missing) return await FailAsync(job, run.Id, token, missing);
 
+        var program = trainer.Program(await folders.SpecAsync(run, cancellationToken), token, resumes);
         await using var training = await cores.TrainingAsync();
-        await using var trainer = TrainerProcess.Start(await folders.SpecAsync(run, cancellationToken), token, resumes, time, log);
-        LogStarted(log, run.Number, trainer.Id, resumes);
+        await using var process = TrainerProcess.Start(program, token, time, log);
+        LogStarted(log, run.Number, process.Id, resumes);
         var recorder = new RunRecorder(database, changes, time, run, token);
-        var recording = recorder.RecordAsync(trainer.EventsAsync(CancellationToken.None));
-        using (changes.Subscribe(run.Id.Value, () => ObeyAsync(job, run.Id, trainer)))
+        var recording = recorder.RecordAsync(process.EventsAsync(CancellationToken.None));
+        using (changes.Subscribe(run.Id.Value, () => ObeyAsync(job, run.Id, process)))
         {
             changes.Publish(run.Id.Value);                   // what was asked before the trainer was there
-            await WaitAsync(trainer, recording, cancellationToken);
+            await WaitAsync(process, recording, cancellationToken);
         }
         await recording;
-        return await SettleAsync(job, run.Id, token, recorder.LastWord, await trainer.Exited, cancellationToken);
+        return await SettleAsync(job, run.Id, token, recorder.LastWord, await process.Exited, cancellationToken);
     }
 
     /// <summary>An earlier process of ours may have ended while the run was active, or after the trainer's last word.</summary>
@@ -88,36 +89,36 @@ public sealed partial class FineTuneJob(PlatformDatabase database, RunFolders fo
     }
 
     /// <summary>Until the trainer ended by itself; told to stop when the portal stops, or when its events can no longer be written.</summary>
-    private async Task WaitAsync(TrainerProcess trainer, Task recording, CancellationToken cancellationToken)
+    private async Task WaitAsync(TrainerProcess process, Task recording, CancellationToken cancellationToken)
     {
         var stopping = new TaskCompletionSource();
         await using var registration = cancellationToken.Register(stopping.SetResult);
-        var first = await Task.WhenAny(trainer.Exited, recording, stopping.Task);
+        var first = await Task.WhenAny(process.Exited, recording, stopping.Task);
         if (first == stopping.Task)
         {
-            await trainer.PauseAsync(CancellationToken.None);
-            await Task.WhenAny(trainer.Exited, Task.Delay(ShutdownGrace, time, CancellationToken.None));
+            await process.PauseAsync(CancellationToken.None);
+            await Task.WhenAny(process.Exited, Task.Delay(ShutdownGrace, time, CancellationToken.None));
         }
         else if (first == recording && recording.IsCompletedSuccessfully)
         {
-            await Task.WhenAny(trainer.Exited, Task.Delay(StopGrace, time, CancellationToken.None));     // it closed its output and is about to end
+            await Task.WhenAny(process.Exited, Task.Delay(StopGrace, time, CancellationToken.None));     // it closed its output and is about to end
         }
-        if (!trainer.Exited.IsCompleted) await trainer.StopAsync(StopGrace);
+        if (!process.Exited.IsCompleted) await process.StopAsync(StopGrace);
     }
 
     /// <summary>Passes on what a person asked for; asked again with every change, which does no harm.</summary>
-    private async Task ObeyAsync(Job job, FineTuneRunId id, TrainerProcess trainer)
+    private async Task ObeyAsync(Job job, FineTuneRunId id, TrainerProcess process)
     {
-        if (trainer.Exited.IsCompleted) return;
+        if (process.Exited.IsCompleted) return;
         switch ((await FindAsync(job, id)).Request)
         {
             case RunRequest.Pause:
-                await trainer.PauseAsync(CancellationToken.None);
+                await process.PauseAsync(CancellationToken.None);
                 break;
             case RunRequest.Cancel:
-                await trainer.CancelAsync(CancellationToken.None);
-                await Task.WhenAny(trainer.Exited, Task.Delay(CancelGrace, time));
-                if (!trainer.Exited.IsCompleted) await trainer.StopAsync(StopGrace);
+                await process.CancelAsync(CancellationToken.None);
+                await Task.WhenAny(process.Exited, Task.Delay(CancelGrace, time));
+                if (!process.Exited.IsCompleted) await process.StopAsync(StopGrace);
                 break;
         }
     }

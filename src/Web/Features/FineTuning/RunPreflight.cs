@@ -7,15 +7,14 @@ using TokenMill.Web.Nodes;
 namespace TokenMill.Web.Features.FineTuning;
 
 /// <summary>What must hold before a trainer is started; each reason comes with its remedy.</summary>
-public sealed class RunPreflight(PlatformDatabase database, RunFolders folders, MachineFacts machine)
+public sealed class RunPreflight(PlatformDatabase database, RunFolders folders, ITrainer trainer)
 {
     private const long DiskReserveBytes = 512L << 20;
 
     /// <summary>Why fine-tuning is impossible on this machine now, or null.</summary>
     public Error? WhyNotHere()
     {
-        if (!machine.CanTrain) return new Error("libtorch-missing", "Fine-tuning needs libtorch, and the trainer's binding to it is not built",
-            "install it (apt-get install libtorch-dev libopenblas0-pthread g++ cmake), then start the platform again with ./run");
+        if (trainer.WhyMissing() is { } missing) return missing;
         var free = MachineFacts.FreeDiskBytes(folders.Root);
         return free >= DiskReserveBytes ? null : new Error("disk-full", $"The data directory has {free >> 20} MB left; a run needs at least {DiskReserveBytes >> 20} MB for its checkpoints",
             "free some space or move the data directory, then resume");

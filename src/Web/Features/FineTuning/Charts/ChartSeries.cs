@@ -56,7 +56,7 @@ public static class ChartSeries
         if (!(high > low) || wanted < 1) return [];
         var rough = (high - low) / wanted;
         var power = Math.Pow(10, Math.Floor(Math.Log10(rough)));
-        var step = power * (rough / power) switch { <= 1 => 1, <= 2 => 2, <= 5 => 5, _ => 10 };
+        var step = power * (rough / power) switch { < 1.5 => 1, < 3 => 2, < 7 => 5, _ => 10 };
         var ticks = new List<double>();
         for (var k = Math.Ceiling(low / step); k * step <= high; k++) ticks.Add(k * step);
         return ticks;

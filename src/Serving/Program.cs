@@ -8,4 +8,4 @@ Console.CancelKeyPress += (_, e) =>
     interrupted.Cancel();
 };
 
-return await CommandLineHost.RunAsync("Serving", [TokenizeCommand.Command], args, interrupted.Token);
+return await CommandLineHost.RunAsync("Serving", [RenderCommand.Command, TokenizeCommand.Command], args, interrupted.Token);

@@ -3,6 +3,7 @@ using TokenMill.Shared.ChatTemplates.Evaluation;
 using TokenMill.Shared.ChatTemplates.Library;
 using TokenMill.Shared.ChatTemplates.Syntax;
 using TokenMill.Shared.ChatTemplates.Values;
+using TokenMill.Shared.Formats.Gguf;
 
 namespace TokenMill.Shared.ChatTemplates;
 
@@ -18,6 +19,10 @@ public sealed class ChatTemplate
 
     /// <exception cref="TemplateException">The template is invalid, too long or nested too deep.</exception>
     public static ChatTemplate Parse(string source) => new(Parser.Parse(source));
+
+    /// <summary>The template of a model file with its tokens.</summary>
+    /// <exception cref="Domain.RefusedException">The model has none, or one that cannot be used.</exception>
+    public static ModelChatTemplate ForModel(GgufFile model) => ModelChatTemplate.Read(model);
 
     /// <summary>The text that the model sees for a conversation.</summary>
     /// <param name="bosToken">Text of the token; null leaves <c>bos_token</c> undefined.</param>

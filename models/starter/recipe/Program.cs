@@ -1,0 +1,23 @@
+using System.Security.Cryptography;
+using System.Text;
+using TokenMill.Recipe;
+
+// Writes the corpus of the starter model: dotnet run --project models/starter/recipe -- FOLDER
+// Every run writes the same bytes; their SHA-256 stand in models/starter/README.md.
+if (args is not [var folder])
+{
+    Console.Error.WriteLine("usage: dotnet run --project models/starter/recipe -- FOLDER");
+    return 2;
+}
+Directory.CreateDirectory(folder);
+var corpus = Corpus.Generate(Grammar.Load(Path.Combine(AppContext.BaseDirectory, "content")));
+Write("train.jsonl", corpus.Train);
+Write("held-out.jsonl", corpus.HeldOut);
+return 0;
+
+void Write(string name, IReadOnlyList<Row> rows)
+{
+    var bytes = Encoding.UTF8.GetBytes(string.Concat(rows.Select(r => r.ToJson() + "\n")));
+    File.WriteAllBytes(Path.Combine(folder, name), bytes);
+    Console.WriteLine($"{Convert.ToHexStringLower(SHA256.HashData(bytes))}  {name}  {rows.Count} rows, {bytes.Length} bytes");
+}

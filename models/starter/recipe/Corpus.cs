@@ -50,6 +50,8 @@ public sealed record Corpus(IReadOnlyList<Row> Train, IReadOnlyList<Row> HeldOut
         }
     }
 
+    public static byte[] ToJsonLines(IReadOnlyList<Row> rows) => Encoding.UTF8.GetBytes(string.Concat(rows.Select(r => r.ToJson() + "\n")));
+
     /// <summary>Some people type without capitals or without a mark at the end.</summary>
     private static Row Hurried(Row row, Dice dice)
     {

@@ -1,9 +1,8 @@
 using System.Security.Cryptography;
-using System.Text;
 using TokenMill.Recipe;
 
 // Writes the corpus of the starter model: dotnet run --project models/starter/recipe -- FOLDER
-// Every run writes the same bytes; their SHA-256 stand in models/starter/README.md.
+// Every run writes the same bytes; their SHA-256 stand in corpus.sha256 beside this file.
 if (args is not [var folder])
 {
     Console.Error.WriteLine("usage: dotnet run --project models/starter/recipe -- FOLDER");
@@ -17,7 +16,7 @@ return 0;
 
 void Write(string name, IReadOnlyList<Row> rows)
 {
-    var bytes = Encoding.UTF8.GetBytes(string.Concat(rows.Select(r => r.ToJson() + "\n")));
+    var bytes = Corpus.ToJsonLines(rows);
     File.WriteAllBytes(Path.Combine(folder, name), bytes);
-    Console.WriteLine($"{Convert.ToHexStringLower(SHA256.HashData(bytes))}  {name}  {rows.Count} rows, {bytes.Length} bytes");
+    Console.WriteLine($"{Convert.ToHexStringLower(SHA256.HashData(bytes))}  {name}");
 }

@@ -1,0 +1,34 @@
+using TokenMill.Training.Torch.Native;
+using static TokenMill.Training.Torch.Native.TorchLibrary;
+
+namespace TokenMill.Training.Torch;
+
+/// <summary>A weight (outputs × inputs) in oneDNN's own layout, for y = x·Wᵀ and, where gradients pass through it, dx = dy·W.</summary>
+public sealed unsafe class PackedWeight : IDisposable
+{
+    public PackedWeight(long outputs, long inputs, TensorType type, bool backward)
+    {
+        (Outputs, Inputs, Type) = (outputs, inputs, type);
+        Check(tm_weight_new(outputs, inputs, (int)type, backward ? 1 : 0, out var handle));
+        Handle = handle;
+    }
+
+    internal WeightHandle Handle { get; }
+    public long Outputs { get; }
+    public long Inputs { get; }
+    public TensorType Type { get; }
+
+    /// <summary>Rows of the weight from <paramref name="firstRow"/> on; call <see cref="Pack()"/> after the last.</summary>
+    public void Set(ReadOnlySpan<float> rows, long firstRow)
+    {
+        if (rows.Length % Inputs != 0) throw new ArgumentException($"{rows.Length} values are not rows of {Inputs}", nameof(rows));
+        fixed (float* source = rows) Check(tm_weight_set(Handle, source, firstRow, rows.Length / Inputs));
+    }
+
+    public void Pack() => Check(tm_weight_pack(Handle));
+
+    /// <summary>Takes the whole weight from its fp32 master, after each step that changed it.</summary>
+    public void Pack(Tensor master) => Check(tm_weight_repack(Handle, master.Handle));
+
+    public void Dispose() => Handle.Dispose();
+}

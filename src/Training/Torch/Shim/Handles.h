@@ -1,0 +1,52 @@
+// What the shim's files share: handles, errors as strings, division of rows among threads.
+#pragma once
+#include <algorithm>
+#include <atomic>
+#include <memory>
+#include <string>
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include "Shim.h"
+#include "../../../Shared/Kernels/Products.h"
+
+namespace tokenmill {
+
+extern std::atomic<int64_t> live_handles;
+extern thread_local std::string last_error;
+
+inline at::Tensor& tensor(tm_tensor handle) { return *reinterpret_cast<at::Tensor*>(handle); }
+inline at::Tensor optional(tm_tensor handle) { return handle ? tensor(handle) : at::Tensor(); }
+inline tm_tensor handle(at::Tensor value) {
+    live_handles++;
+    return reinterpret_cast<tm_tensor>(new at::Tensor(std::move(value)));
+}
+
+using Weight = std::shared_ptr<PackedWeight>;
+inline Weight& packed(tm_weight handle) { return *reinterpret_cast<Weight*>(handle); }
+
+inline at::ScalarType scalar_type(Format format) { return format == Format::Float32 ? at::kFloat : at::kBFloat16; }
+inline Format format_of(const at::Tensor& t) {
+    if (t.scalar_type() == at::kFloat) return Format::Float32;
+    TORCH_CHECK(t.scalar_type() == at::kBFloat16, "activations are float32 or bfloat16, not ", t.scalar_type());
+    return Format::BFloat16;
+}
+inline int index_of(Format format) { return static_cast<int>(format); }
+
+// Calls work(begin, end) for pieces of `rows`, on as many threads as pay for `row_cost` elements a row.
+template <class Work> void divide(int64_t rows, int64_t row_cost, const Work& work) {
+    at::parallel_for(0, rows, std::max<int64_t>(1, 16384 / std::max<int64_t>(1, row_cost)), work);
+}
+
+template <class Body> int guarded(Body body) {
+    try {
+        body();
+        return 0;
+    } catch (const c10::Error& e) {
+        last_error = e.what_without_backtrace();
+    } catch (const std::exception& e) {
+        last_error = e.what();
+    }
+    return -1;
+}
+
+}

@@ -1,0 +1,66 @@
+// The border between C# and libtorch: plain C functions over handles. Every function returns 0, or −1 with the reason in
+// tm_error() of the same thread. A handle is a heap-allocated at::Tensor or packed weight; it is counted and freed by its owner.
+// Two ways in: tm_call reaches any ATen operator by name; the fused operators below are autograd nodes over our own kernels.
+#pragma once
+#include <cstdint>
+
+#define TM_API extern "C" __attribute__((visibility("default")))
+
+typedef struct tm_tensor_s* tm_tensor;
+typedef struct tm_weight_s* tm_weight;
+
+enum tm_dtype { TM_FLOAT32 = 0, TM_BFLOAT16 = 1, TM_INT64 = 2, TM_FLOAT64 = 3, TM_UINT8 = 4 };
+
+// Argument or result of tm_call.
+enum tm_kind { TM_NONE = 0, TM_TENSOR = 1, TM_INT = 2, TM_DOUBLE = 3, TM_BOOL = 4, TM_INTS = 5, TM_TENSORS = 6, TM_DTYPE = 7 };
+struct tm_value {
+    int32_t kind;
+    int32_t count;              // of ints or tensors
+    int64_t integer;
+    double real;
+    void* pointer;              // tm_tensor, int64_t[] or tm_tensor[]
+};
+
+// One low-rank pair on rows [first, first + rows) of a linear layer's output: + scale·(x·aᵀ)·bᵀ.
+struct tm_lora {
+    tm_tensor a;                // (rank, inputs), fp32
+    tm_tensor b;                // (rows, rank), fp32
+    int64_t first, rows;
+    float scale;
+};
+
+TM_API const char* tm_error();
+TM_API int tm_info(const char** kernels, const char** torch, int32_t* has_bfloat16, int32_t* has_fast_bfloat16);
+TM_API int tm_threads(int32_t count);
+TM_API int64_t tm_live_handles();
+
+TM_API int tm_tensor_new(const void* data, int32_t dtype, const int64_t* shape, int32_t rank, tm_tensor* out);   // data may be null: zeros
+TM_API void tm_tensor_free(tm_tensor tensor);
+TM_API int tm_tensor_shape(tm_tensor tensor, int32_t* dtype, int32_t* rank, int64_t* shape8);
+TM_API int tm_tensor_read(tm_tensor tensor, void* to, int64_t bytes);
+TM_API int tm_tensor_write(tm_tensor tensor, const void* from, int64_t bytes);
+TM_API int tm_require_grad(tm_tensor tensor);
+TM_API int tm_grad(tm_tensor tensor, tm_tensor* out);            // null where there is none
+TM_API int tm_clear_grad(tm_tensor tensor);
+TM_API int tm_backward(tm_tensor loss);
+TM_API int tm_grad_mode(int32_t enabled);
+TM_API int tm_call(const char* name, const char* overload, const tm_value* arguments, int32_t count, tm_value* results, int32_t capacity, int32_t* result_count);
+
+TM_API int tm_weight_new(int64_t outputs, int64_t inputs, int32_t dtype, int32_t backward, tm_weight* out);
+TM_API void tm_weight_free(tm_weight weight);
+TM_API int tm_weight_set(tm_weight weight, const float* source, int64_t first, int64_t rows);
+TM_API int tm_weight_pack(tm_weight weight);
+TM_API int tm_weight_repack(tm_weight weight, tm_tensor master);
+
+// Fused operators. Activations have one dtype (fp32 or bf16), the residual stream is fp32. Tensors called nullable may be null.
+TM_API int tm_rms_norm(tm_tensor x, tm_tensor delta_nullable, tm_tensor weight, float epsilon, int32_t dtype, tm_tensor* sum_nullable, tm_tensor* out);
+TM_API int tm_head_norm(tm_tensor qkv, tm_tensor query_weight, tm_tensor key_weight, int64_t heads, int64_t kv_heads, float epsilon, tm_tensor* out);
+TM_API int tm_linear(tm_tensor x, tm_weight weight, tm_tensor master_nullable, tm_tensor bias_nullable, const tm_lora* adapters, int32_t count, float dropout, uint64_t seed, tm_tensor* out);
+TM_API int tm_swiglu(tm_tensor gate_up, tm_tensor* out);
+TM_API int tm_attention(tm_tensor qkv, int64_t heads, int64_t kv_heads, const int64_t* starts, int32_t segments, tm_tensor cosine_nullable, tm_tensor sine_nullable, tm_tensor* out);
+TM_API int tm_attention_cached(tm_tensor qkv, int64_t heads, int64_t kv_heads, tm_tensor cache, int64_t past, tm_tensor cosine_nullable, tm_tensor sine_nullable, tm_tensor* out);
+TM_API int tm_head_loss(tm_tensor hidden, tm_weight head, tm_tensor master_nullable, const int64_t* targets, float scale, tm_tensor* loss, double* row_losses, uint8_t* correct);
+TM_API int tm_logits(tm_tensor hidden, tm_weight head, tm_tensor* out);      // fp32
+
+TM_API int tm_sum_of_squares(tm_tensor values, double* out);
+TM_API int tm_adamw(tm_tensor parameter, tm_tensor gradient, tm_tensor mean, tm_tensor square, double learning_rate, double beta1, double beta2, double epsilon, double weight_decay, double grad_scale, int64_t step);

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Compiles the trainer's binding to libtorch with our kernels: build.sh OUT.so
+# TOKENMILL_LIBTORCH names another libtorch (a folder with include/ and lib/, such as the torch package of PyTorch 2.x).
+set -euo pipefail
+out=$1
+here=$(cd "$(dirname "$0")" && pwd)
+kernels=$here/../../../Shared/Kernels
+objects=$(mktemp -d)
+trap 'rm -rf "$objects"' EXIT
+
+standard=c++17 includes="-isystem /usr/include/torch/csrc/api/include" libraries="-ltorch -ltorch_cpu -lc10"
+if [ -n "${TOKENMILL_LIBTORCH:-}" ]; then
+  includes="-isystem $TOKENMILL_LIBTORCH/include -isystem $TOKENMILL_LIBTORCH/include/torch/csrc/api/include"
+  libraries="-L$TOKENMILL_LIBTORCH/lib -Wl,-rpath,$TOKENMILL_LIBTORCH/lib $libraries"
+  grep -q '^#define TORCH_VERSION_MAJOR 1' "$TOKENMILL_LIBTORCH/include/torch/csrc/api/include/torch/version.h" || standard=c++20
+fi
+flags="-std=$standard -O2 -fPIC -fopenmp -fvisibility=hidden -Wall -Wno-psabi"
+
+level() { g++ -std=c++17 -O3 -fPIC -fno-math-errno -fvisibility=hidden -Wall -Wno-psabi -DTOKENMILL_LEVEL="$1" -DTOKENMILL_WIDTH="$2" "${@:3}" -c "$kernels/Level.cpp" -o "$objects/$1.o"; }
+
+compile() {                                              # one file each, at most as many at once as there are cores
+  case $1 in
+    baseline) level baseline 4 -msse4.1 ;;
+    avx2) level avx2 8 -mavx2 -mfma ;;
+    avx512) level avx512 16 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx2 -mfma -mprefer-vector-width=512 ;;
+    *) g++ $flags $includes -c "$1" -o "$objects/$(basename "$1" .cpp).o" ;;
+  esac
+}
+export -f level compile
+export kernels objects flags includes
+printf '%s\n' "$here"/*.cpp "$kernels/Products.cpp" "$kernels/Dispatch.cpp" baseline avx2 avx512 | xargs -P "$(nproc)" -I{} bash -euc 'compile "$1"' compile {}
+
+mkdir -p "$(dirname "$out")"
+g++ -shared -o "$objects/shim.so" "$objects"/*.o $libraries -ldnnl -lgomp -Wl,--no-undefined -Wl,-z,relro,-z,now
+mv "$objects/shim.so" "$out"

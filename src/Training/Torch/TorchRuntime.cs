@@ -1,0 +1,40 @@
+using System.Runtime.InteropServices;
+using TokenMill.Shared.Domain;
+using TokenMill.Training.Torch.Native;
+using static TokenMill.Training.Torch.Native.TorchLibrary;
+
+namespace TokenMill.Training.Torch;
+
+/// <summary>What libtorch and the processor offer, and how many threads they take.</summary>
+public static unsafe class TorchRuntime
+{
+    public sealed record Description(string Kernels, string Torch, bool HasBFloat16, bool HasFastBFloat16);
+
+    /// <exception cref="RefusedException">libtorch is not installed.</exception>
+    public static Description Describe()
+    {
+        TorchLibrary.Require();
+        Check(tm_info(out var kernels, out var torch, out var bfloat16, out var fast));
+        return new(Marshal.PtrToStringUTF8((nint)kernels)!, Marshal.PtrToStringUTF8((nint)torch)!, bfloat16 != 0, fast != 0);
+    }
+
+    /// <summary>Threads of every operation started from this thread: OpenMP counts per thread.</summary>
+    public static void UseThreads(int count)
+    {
+        TorchLibrary.Require();
+        Check(tm_threads(count));
+    }
+
+    /// <summary>Tensors and weights not freed yet.</summary>
+    public static long LiveHandles => tm_live_handles();
+
+    /// <summary>Until disposed, operators on this thread record nothing for a backward pass.</summary>
+    public static IDisposable WithoutGradient() => new GradientMode();
+
+    private sealed class GradientMode : IDisposable
+    {
+        public GradientMode() => Check(tm_grad_mode(0));
+
+        public void Dispose() => Check(tm_grad_mode(1));
+    }
+}

@@ -1,4 +1,5 @@
 using TokenMill.Shared.CommandLine;
+using TokenMill.Training.Commands;
 using TokenMill.Training.Tokenizer;
 
 using var interrupted = new CancellationTokenSource();
@@ -8,4 +9,9 @@ Console.CancelKeyPress += (_, e) =>
     interrupted.Cancel();
 };
 
-return await CommandLineHost.RunAsync("Training", [TokenizerCommand.Command], args, interrupted.Token);
+Command[] commands =
+[
+    LogitsCommand.Command,
+    TokenizerCommand.Command,
+];
+return await CommandLineHost.RunAsync("Training", commands, args, interrupted.Token);

@@ -3,10 +3,10 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using TokenMill.Shared.Domain;
 
-namespace TokenMill.Serving.Commands;
+namespace TokenMill.Shared.CommandLine;
 
 /// <summary>A JSON Lines file of cases (<c>--cases F.jsonl</c>); a line that is not a JSON object is refused by its number.</summary>
-internal static class CaseFile
+public static class CaseFile
 {
     private static readonly JsonDocumentOptions Strict = new() { AllowDuplicateProperties = false };
 

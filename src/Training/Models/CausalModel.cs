@@ -1,0 +1,174 @@
+using TokenMill.Shared.ChatTemplates;
+using TokenMill.Training.Data;
+using TokenMill.Training.Lora;
+using TokenMill.Training.Torch;
+
+namespace TokenMill.Training.Models;
+
+/// <summary>
+/// A decoder with its loss. Batches are flat: all tokens behind each other without padding, divided into segments that do
+/// not see each other. Not thread-safe: it belongs to the thread that trains.
+/// </summary>
+public sealed class CausalModel : IDisposable
+{
+    private readonly ModelUse _use;
+    private readonly Tensor _embedding;                 // (vocabulary, hidden): the model's format, or the fp32 master where it is trained
+    private readonly Tensor _norm;
+    private readonly PackedWeight _head;
+    private readonly Tensor? _headMaster;               // the embedding itself where the head is tied
+    private readonly DecoderLayer[] _layers;
+    private readonly RotaryTables _rotary;
+
+    public CausalModel(ModelConfig config, IWeightSource source, ModelUse use)
+    {
+        (Config, _use, _rotary) = (config, use, new RotaryTables(config));
+        var table = ReadTable(source, "token_embd.weight");
+        if (use.TrainsWeights)
+        {
+            _embedding = Tensor.From(table, config.VocabularySize, config.HiddenSize).RequireGradient();
+            _headMaster = config.TiedHead ? _embedding : Tensor.From(ReadTable(source, "output.weight"), config.VocabularySize, config.HiddenSize).RequireGradient();
+        }
+        else
+        {
+            using var scope = new TensorScope();
+            _embedding = scope.Keep(Operators.Convert(Tensor.From(table, config.VocabularySize, config.HiddenSize), use.Type));
+            if (!config.TiedHead) table = ReadTable(source, "output.weight");
+        }
+        _head = new PackedWeight(config.VocabularySize, config.HiddenSize, use.Type, use.Trains);
+        if (_headMaster is not null) _head.Pack(_headMaster);
+        else
+        {
+            _head.Set(table, 0);
+            _head.Pack();
+        }
+        _norm = Norm(source, "output_norm.weight", config.HiddenSize, use);
+        _layers = [.. Enumerable.Range(0, config.Layers).Select(index => new DecoderLayer(config, index, source, use))];
+    }
+
+    public ModelConfig Config { get; }
+
+    public TensorType Type => _use.Type;
+
+    /// <summary>The weights, where all of them are trained; adapters have their own parameters.</summary>
+    public IEnumerable<Parameter> Parameters()
+    {
+        if (!_use.TrainsWeights) yield break;
+        yield return new Parameter("model.embed_tokens.weight", _embedding, Decays: true);
+        if (!Config.TiedHead) yield return new Parameter("lm_head.weight", _headMaster!, Decays: true);
+        foreach (var parameter in Norms().Concat(_layers.SelectMany(layer => layer.Linears).SelectMany(linear => linear.Parameters()))) yield return parameter;
+    }
+
+    /// <summary>Every place an adapter can sit on.</summary>
+    public IEnumerable<AdapterSite> AdapterSites() => _layers.SelectMany(layer => layer.Linears).SelectMany(linear => linear.Sites());
+
+    /// <summary>The trained weights in Hugging Face's names and shapes, for export.</summary>
+    public IEnumerable<TrainedWeight> Weights()
+    {
+        if (!_use.TrainsWeights) yield break;
+        yield return new TrainedWeight("model.embed_tokens.weight", [Config.VocabularySize, Config.HiddenSize], _embedding.ToFloats);
+        if (!Config.TiedHead) yield return new TrainedWeight("lm_head.weight", [Config.VocabularySize, Config.HiddenSize], _headMaster!.ToFloats);
+        foreach (var norm in Norms()) yield return new TrainedWeight(norm.Name, [(int)norm.Value.Count], norm.Value.ToFloats);
+        foreach (var weight in _layers.SelectMany(layer => layer.Linears).SelectMany(linear => linear.Weights())) yield return weight;
+    }
+
+    /// <summary>Takes over what the optimizer has changed.</summary>
+    public void Repack()
+    {
+        if (_headMaster is null) return;
+        _head.Pack(_headMaster);
+        foreach (var linear in _layers.SelectMany(layer => layer.Linears)) linear.Repack();
+    }
+
+    /// <summary>
+    /// The loss of a micro-batch: Σ −log p over its supervised tokens, divided by <paramref name="supervisedInStep"/>, the
+    /// number of supervised tokens of the whole accumulated batch. The output layer is computed for those tokens only.
+    /// </summary>
+    public BatchLoss Loss(PackedBatch batch, long supervisedInStep, double dropout = 0, ulong seed = 0)
+    {
+        if (batch.SupervisedTokens == 0) throw new ArgumentException("a batch without supervised tokens has no loss", nameof(batch));
+        var rows = new List<long>(batch.SupervisedTokens);
+        var targets = new List<long>(batch.SupervisedTokens);
+        for (var t = 1; t < batch.Tokens; t++)
+        {
+            if (batch.Labels[t] == EncodedExample.Unsupervised) continue;
+            rows.Add(t - 1);
+            targets.Add(batch.Labels[t]);
+        }
+        var attention = new SegmentAttention(Config, [.. batch.SegmentStarts], _rotary.For(batch.LongestSegment));
+        var (stream, delta) = Run(batch.Ids, attention, dropout, seed);
+        var selected = Tensor.From([.. rows], rows.Count);
+        var hidden = FusedOperators.AddRmsNorm(Operators.SelectRows(stream, selected), Operators.SelectRows(delta, selected), _norm, Config.NormEpsilon).Normed;
+        var (loss, rowLosses, correct) = FusedOperators.HeadLoss(hidden, _head, _headMaster, [.. targets], 1.0 / supervisedInStep);
+        return new BatchLoss(loss, rowLosses, correct);
+    }
+
+    /// <summary>Logits (n, vocabulary) of every position of one sequence, computed for <paramref name="use"/> in pieces of rows: their first row and values.</summary>
+    public void Logits(int[] ids, Action<int, float[]> use)
+    {
+        const int rowsAtOnce = 64;
+        using var scope = new TensorScope();
+        using var mode = TorchRuntime.WithoutGradient();
+        var (stream, delta) = Run(ids, new SegmentAttention(Config, [0, ids.Length], _rotary.For(ids.Length)), 0, 0);
+        for (var first = 0; first < ids.Length; first += rowsAtOnce)
+        {
+            using var piece = new TensorScope();
+            var count = Math.Min(rowsAtOnce, ids.Length - first);
+            var rows = Tensor.From([.. Enumerable.Range(first, count).Select(row => (long)row)], count);
+            use(first, Head(Operators.SelectRows(stream, rows), Operators.SelectRows(delta, rows)));
+        }
+    }
+
+    internal KeyValueCache NewCache(int capacity) => new(Config, capacity, Type, _rotary);
+
+    /// <summary>Adds tokens to a cached sequence; gives the logits (vocabulary) behind the last one.</summary>
+    internal float[] Continue(KeyValueCache cache, int[] ids)
+    {
+        using var scope = new TensorScope();
+        using var mode = TorchRuntime.WithoutGradient();
+        var (stream, delta) = Run(ids, cache, 0, 0);
+        cache.Length += ids.Length;
+        var last = Tensor.From([ids.Length - 1L], 1);
+        return Head(Operators.SelectRows(stream, last), Operators.SelectRows(delta, last));
+    }
+
+    public void Dispose()
+    {
+        _embedding.Dispose();
+        _headMaster?.Dispose();
+        _norm.Dispose();
+        _head.Dispose();
+        _rotary.Dispose();
+        foreach (var layer in _layers) layer.Dispose();
+    }
+
+    internal static Tensor Norm(IWeightSource source, string name, int width, ModelUse use)
+    {
+        var values = new float[width];
+        source.Read(name, values, 1);
+        var norm = Tensor.From(values, width);
+        return use.TrainsWeights ? norm.RequireGradient() : norm;
+    }
+
+    private (Tensor Stream, Tensor Delta) Run(int[] ids, IAttention attention, double dropout, ulong seed)
+    {
+        var stream = Operators.Convert(Operators.Embedding(_embedding, Tensor.From([.. ids.Select(id => (long)id)], ids.Length)), TensorType.Float32);
+        Tensor? delta = null;
+        foreach (var layer in _layers) (stream, delta) = layer.Forward(stream, delta, Type, attention, dropout, seed);
+        return (stream, delta!);
+    }
+
+    private float[] Head(Tensor stream, Tensor delta) =>
+        FusedOperators.Logits(FusedOperators.AddRmsNorm(stream, delta, _norm, Config.NormEpsilon).Normed, _head).ToFloats();
+
+    private IEnumerable<Parameter> Norms() => _layers.SelectMany(layer => layer.Norms()).Append(new Parameter("model.norm.weight", _norm, Decays: false));
+
+    private float[] ReadTable(IWeightSource source, string name)
+    {
+        var table = new float[(long)Config.VocabularySize * Config.HiddenSize];
+        source.Read(name, table, Config.HiddenSize);
+        return table;
+    }
+}
+
+/// <summary>The scaled loss as a tensor to go backward from; the unscaled losses of its supervised tokens; how many of them had the greatest logit.</summary>
+public sealed record BatchLoss(Tensor Scaled, double[] TokenLosses, int Correct);

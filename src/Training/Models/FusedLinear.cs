@@ -1,0 +1,107 @@
+using TokenMill.Training.Lora;
+using TokenMill.Training.Torch;
+
+namespace TokenMill.Training.Models;
+
+/// <summary>
+/// One or more projections of the same input as a single product: their weights lie below each other. Each projection may
+/// carry an adapter of its own. The weight is frozen and packed, or has an fp32 master that is trained and packed again after each step.
+/// </summary>
+public sealed class FusedLinear : IDisposable
+{
+    private readonly string _layer;
+    private readonly IReadOnlyList<Projection> _projections;
+    private readonly PackedWeight _weight;
+    private readonly Tensor? _master, _bias;
+    private readonly LoraPair?[] _adapters;
+
+    /// <param name="layer">Hugging Face's name of the layer, such as model.layers.3.</param>
+    /// <param name="block">GGUF's name of it, such as blk.3.</param>
+    public FusedLinear(string layer, string block, IReadOnlyList<Projection> projections, int inputs, IWeightSource source, ModelUse use)
+    {
+        (_layer, _projections, _adapters) = (layer, projections, new LoraPair?[projections.Count]);
+        var outputs = projections.Sum(p => p.Outputs);
+        var weight = new float[(long)outputs * inputs];
+        var bias = projections.Any(p => source.Has($"{block}.{p.GgufName}.bias")) ? new float[outputs] : null;
+        var row = 0;
+        foreach (var projection in projections)
+        {
+            source.Read($"{block}.{projection.GgufName}.weight", weight.AsSpan(row * inputs, projection.Outputs * inputs), inputs, projection.PermutedHeads);
+            if (bias is not null && source.Has($"{block}.{projection.GgufName}.bias"))
+                source.Read($"{block}.{projection.GgufName}.bias", bias.AsSpan(row, projection.Outputs), 1, projection.PermutedHeads);
+            row += projection.Outputs;
+        }
+        _weight = new PackedWeight(outputs, inputs, use.Type, backward: use.Trains);
+        if (bias is not null) _bias = Tensor.From(bias, outputs);
+        if (use.TrainsWeights)
+        {
+            _master = Tensor.From(weight, outputs, inputs).RequireGradient();
+            _bias?.RequireGradient();
+            _weight.Pack(_master);
+        }
+        else
+        {
+            _weight.Set(weight, 0);
+            _weight.Pack();
+        }
+    }
+
+    public IEnumerable<Parameter> Parameters()
+    {
+        if (_master is null) yield break;
+        var name = $"{_layer}.{string.Join('+', _projections.Select(p => p.Module))}";
+        yield return new Parameter($"{name}.weight", _master, Decays: true);
+        if (_bias is not null) yield return new Parameter($"{name}.bias", _bias, Decays: false);
+    }
+
+    /// <summary>The places an adapter can sit on: module name, inputs, outputs.</summary>
+    public IEnumerable<AdapterSite> Sites() =>
+        _projections.Select((projection, index) => new AdapterSite($"{_layer}.{projection.Module}", projection.ShortName, (int)_weight.Inputs, projection.Outputs, pair => _adapters[index] = pair));
+
+    /// <summary>x (T, inputs) → (T, outputs).</summary>
+    public Tensor Forward(Tensor x, double dropout, ulong seed)
+    {
+        Span<LowRankPart> parts = new LowRankPart[_adapters.Length];
+        var (count, row) = (0, 0);
+        for (var i = 0; i < _adapters.Length; i++)
+        {
+            if (_adapters[i] is { } pair) parts[count++] = new(pair.A, pair.B, row, _projections[i].Outputs, pair.Scale);
+            row += _projections[i].Outputs;
+        }
+        return FusedOperators.Linear(x, _weight, _master, _bias, parts[..count], dropout, seed);
+    }
+
+    /// <summary>Takes over what the optimizer has changed.</summary>
+    public void Repack()
+    {
+        if (_master is not null) _weight.Pack(_master);
+    }
+
+    /// <summary>The trained weights under Hugging Face's names, each in its own shape.</summary>
+    public IEnumerable<TrainedWeight> Weights()
+    {
+        if (_master is null) yield break;
+        var row = 0;
+        foreach (var projection in _projections)
+        {
+            var (first, rows) = (row, projection.Outputs);
+            yield return new TrainedWeight($"{_layer}.{projection.Module}.weight", [rows, (int)_weight.Inputs], () => Rows(_master, first, rows));
+            if (_bias is not null) yield return new TrainedWeight($"{_layer}.{projection.Module}.bias", [rows], () => Rows(_bias, first, rows));
+            row += rows;
+        }
+    }
+
+    public void Dispose()
+    {
+        _weight.Dispose();
+        _master?.Dispose();
+        _bias?.Dispose();
+    }
+
+    private static float[] Rows(Tensor tensor, int first, int rows)
+    {
+        var all = tensor.ToFloats();
+        var width = all.Length / (int)tensor.Shape[0];
+        return all[(first * width)..((first + rows) * width)];
+    }
+}

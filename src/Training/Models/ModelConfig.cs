@@ -1,0 +1,115 @@
+using System.Text.Json.Nodes;
+using TokenMill.Shared.Domain;
+using TokenMill.Shared.Formats.Gguf;
+
+namespace TokenMill.Training.Models;
+
+/// <summary>The shape of a decoder. Sizes are numbers of elements.</summary>
+public sealed record ModelConfig
+{
+    public required ModelFamily Family { get; init; }
+    public required int VocabularySize { get; init; }
+    public required int HiddenSize { get; init; }
+    public required int IntermediateSize { get; init; }
+    public required int Layers { get; init; }
+    public required int Heads { get; init; }
+    public required int KeyValueHeads { get; init; }
+    public required int HeadDim { get; init; }
+    public required float NormEpsilon { get; init; }
+    public required double RopeBase { get; init; }
+
+    /// <summary>Each pair's frequency is divided by its factor (Llama 3's scaling, linear scaling); null = by 1.</summary>
+    public float[]? RopeFactors { get; init; }
+    public required int ContextLength { get; init; }
+    public required bool TiedHead { get; init; }
+
+    public int QueryWidth => Heads * HeadDim;
+    public int KeyWidth => KeyValueHeads * HeadDim;
+
+    /// <summary>All weights, a tied one once; biases and norms of heads are not counted.</summary>
+    public long Parameters => (long)VocabularySize * HiddenSize * (TiedHead ? 1 : 2) + HiddenSize
+        + Layers * ((long)HiddenSize * (2 * QueryWidth + 2 * KeyWidth + 3 * IntermediateSize + 2));
+
+    /// <summary>Reads a file that <see cref="GgufModel.Check"/> has passed.</summary>
+    public static ModelConfig FromGguf(GgufFile file)
+    {
+        var metadata = file.Metadata;
+        var family = ModelFamily.Find(metadata.String("general.architecture"));
+        string Key(string name) => $"{family.Architecture}.{name}";
+        int Int(string name) => checked((int)metadata.UInt32(Key(name)));
+        int? TryInt(string name) => metadata.IsArray(Key(name)) ? throw Unsupported(Key(name), "layers of different shape") : checked((int?)metadata.TryUInt32(Key(name)));
+
+        var hidden = Int("embedding_length");
+        var heads = TryInt("attention.head_count") ?? throw Unsupported(Key("attention.head_count"), "a model without attention heads");
+        var headDim = TryInt("attention.key_length") ?? hidden / heads;
+        if (metadata.TryUInt32(Key("expert_count")) is > 0) throw Unsupported(Key("expert_count"), "a mixture of experts");
+        if (TryInt("rope.dimension_count") is { } rotated && rotated != headDim) throw Unsupported(Key("rope.dimension_count"), "a rotation of part of each head");
+        if (TryInt("attention.value_length") is { } value && value != headDim) throw Unsupported(Key("attention.value_length"), "values of another width than keys");
+
+        return new ModelConfig
+        {
+            Family = family,
+            VocabularySize = checked((int)(file.Find("token_embd.weight") ?? throw Unsupported("token_embd.weight", "a model without embeddings")).Rows),
+            HiddenSize = hidden,
+            IntermediateSize = TryInt("feed_forward_length") ?? throw Unsupported(Key("feed_forward_length"), "a model without feed-forward layers"),
+            Layers = Int("block_count"),
+            Heads = heads,
+            KeyValueHeads = TryInt("attention.head_count_kv") ?? heads,
+            HeadDim = headDim,
+            NormEpsilon = metadata.Float32(Key("attention.layer_norm_rms_epsilon")),
+            RopeBase = metadata.TryFloat32(Key("rope.freq_base")) ?? 10000,
+            RopeFactors = ReadRopeFactors(file, Key, headDim / 2),
+            ContextLength = Int("context_length"),
+            TiedHead = file.Find("output.weight") is null,
+        };
+    }
+
+    /// <summary>Reads the fields of a Hugging Face config.json that say the shape; for training from random weights.</summary>
+    public static ModelConfig FromHuggingFace(JsonObject fields, int vocabularySize)
+    {
+        int Required(string name) => TryNumber(fields, name) is { } number ? checked((int)number) : throw new RefusedException("bad-spec", $"model.random.{name} is missing", "give the shape with the field names of a Hugging Face config.json");
+        var (hidden, heads) = (Required("hidden_size"), Required("num_attention_heads"));
+        var config = new ModelConfig
+        {
+            Family = ModelFamily.Find(fields["model_type"]?.GetValue<string>() ?? "llama"),
+            VocabularySize = TryNumber(fields, "vocab_size") is { } size ? checked((int)size) : vocabularySize,
+            HiddenSize = hidden,
+            IntermediateSize = Required("intermediate_size"),
+            Layers = Required("num_hidden_layers"),
+            Heads = heads,
+            KeyValueHeads = (int)(TryNumber(fields, "num_key_value_heads") ?? heads),
+            HeadDim = (int)(TryNumber(fields, "head_dim") ?? hidden / heads),
+            NormEpsilon = (float)(TryNumber(fields, "rms_norm_eps") ?? 1e-5),
+            RopeBase = TryNumber(fields, "rope_theta") ?? 10000,
+            ContextLength = (int)(TryNumber(fields, "max_position_embeddings") ?? 2048),
+            TiedHead = fields["tie_word_embeddings"]?.GetValue<bool>() ?? true,
+        };
+        if (config.HiddenSize < 1 || config.IntermediateSize < 1 || config.Layers < 1 || config.Heads < 1 || config.KeyValueHeads < 1 || config.ContextLength < 1
+            || config.Heads % config.KeyValueHeads != 0 || config.HeadDim < 2 || config.HeadDim % 2 != 0)
+            throw new RefusedException("bad-spec", "model.random: sizes are positive, heads divide by key-value heads, and head_dim is even", "correct the fields of model.random");
+        if (config.VocabularySize < vocabularySize) throw new RefusedException("bad-spec", $"model.random.vocab_size: {config.VocabularySize} rows for {vocabularySize} tokens", "leave it out, or make it at least as large as the tokenizer's vocabulary");
+        return config;
+    }
+
+    private static double? TryNumber(JsonObject fields, string name) => fields[name] is JsonValue value
+        ? value.TryGetValue<double>(out var number) ? number : throw new RefusedException("bad-spec", $"model.random.{name} is a number", "correct the field")
+        : null;
+
+    private static float[]? ReadRopeFactors(GgufFile file, Func<string, string> key, int pairs)
+    {
+        var kind = file.Metadata.TryString(key("rope.scaling.type"));
+        if (kind is not (null or "none" or "linear")) throw Unsupported(key("rope.scaling.type"), $"a rotary scaling of the kind '{kind}'");
+        if (file.Find("rope_factors_long.weight") is not null) throw Unsupported("rope_factors_long.weight", "long-context rotary factors");
+        var factors = Enumerable.Repeat(kind == "linear" ? file.Metadata.TryFloat32(key("rope.scaling.factor")) ?? 1 : 1, pairs).ToArray();
+        if (file.Find("rope_freqs.weight") is { } tensor)
+        {
+            if (tensor.Elements != pairs) throw Unsupported("rope_freqs.weight", $"{tensor.Elements} rotary factors for {pairs} pairs");
+            var read = new float[pairs];
+            file.ReadFloats(tensor, read);
+            for (var i = 0; i < pairs; i++) factors[i] *= read[i];
+        }
+        return factors.All(factor => factor == 1) ? null : factors;
+    }
+
+    private static RefusedException Unsupported(string field, string what) => new("model-not-trainable", $"{field}: {what} cannot be trained yet", "choose a dense decoder of a supported family");
+}

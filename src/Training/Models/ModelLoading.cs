@@ -1,0 +1,27 @@
+using TokenMill.Shared.Domain;
+using TokenMill.Shared.Formats.Gguf;
+using TokenMill.Shared.Jobs;
+using TokenMill.Training.Torch;
+
+namespace TokenMill.Training.Models;
+
+/// <summary>From a file to a model.</summary>
+public static class ModelLoading
+{
+    /// <summary>Checks a GGUF file in full and builds its model.</summary>
+    public static CausalModel Load(string path, ModelUse use)
+    {
+        using var file = GgufFile.Open(path);
+        GgufModel.Check(file);
+        return new CausalModel(ModelConfig.FromGguf(file), new GgufWeights(file), use);
+    }
+
+    /// <summary>The format to compute in: what was asked for, or the faster one this processor has.</summary>
+    public static TensorType Resolve(NumberFormat format)
+    {
+        var machine = TorchRuntime.Describe();
+        if (format == NumberFormat.BFloat16 && !machine.HasBFloat16)
+            throw new RefusedException("bfloat16-unsupported", "dtype: this processor has no AVX-512, without which bfloat16 products do not run", "take float32 or auto");
+        return format == NumberFormat.BFloat16 || format == NumberFormat.Auto && machine.HasFastBFloat16 ? TensorType.BFloat16 : TensorType.Float32;
+    }
+}

@@ -1,6 +1,6 @@
 # Built on Debian, since the trainer links Debian's libtorch.
 FROM debian:12 AS build
-RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates curl g++ cmake libtorch-dev libopenblas0-pthread libicu72 nodejs npm openssl
+RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates curl g++ cmake libtorch-dev libdnnl-dev libopenblas0-pthread libicu72 nodejs npm openssl
 COPY --from=mcr.microsoft.com/dotnet/sdk:10.0 /usr/share/dotnet /usr/share/dotnet
 RUN ln -s /usr/share/dotnet/dotnet /usr/bin/dotnet
 WORKDIR /src
@@ -8,7 +8,7 @@ COPY . .
 RUN ./run setup
 
 FROM debian:12
-RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates curl libtorch1.13 libopenblas0-pthread libgomp1 libicu72 \
+RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates curl libtorch1.13 libdnnl2 libopenblas0-pthread libgomp1 libicu72 \
     && rm -rf /var/lib/apt/lists/* && useradd --create-home --uid 1000 tokenmill && install -d -o tokenmill /data
 COPY --from=build /usr/share/dotnet /usr/share/dotnet
 COPY --from=build /src/.build/bin/Web/release /app/web

@@ -1,0 +1,218 @@
+using TokenMill.Shared.Domain;
+
+namespace TokenMill.Serving.Scheduler;
+
+/// <summary>
+/// The engine's thread: takes what other threads have posted, plans a step, lets the runner compute it, hands out the logits.
+/// It alone touches the scheduler and the runner. Requests are submitted and cancelled from any thread.
+/// </summary>
+public sealed class EngineLoop : IDisposable
+{
+    private static readonly Error Stopped = new("engine-stopped", "the engine is shutting down", "ask again in a moment");
+
+    private readonly IModelExecutor _executor;
+    private readonly SchedulerOptions _options;
+    private readonly TimeProvider _time;
+    private readonly RequestScheduler _scheduler;
+    private readonly Thread _thread;
+    private readonly AutoResetEvent _wake = new(false);
+    private readonly TaskCompletionSource<Exception?> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Lock _gate = new();                       // guards the four below
+    private readonly Queue<EngineRequest> _submitted = new();
+    private readonly Queue<Action> _posted = new();
+    private double _meanRequestSeconds = 1;
+    private bool _stopping;
+
+    public EngineLoop(IModelExecutor executor, SchedulerOptions options, TimeProvider time)
+    {
+        (_executor, _options, _time) = (executor, options, time);
+        _scheduler = new RequestScheduler(executor, options);
+        _scheduler.Sampled += OnSampled;
+        _scheduler.Ended += OnEnded;
+        Metrics.CacheTokensCapacity = executor.CapacityTokens;
+        _thread = new Thread(Run) { Name = "engine", IsBackground = true };
+        _thread.Start();
+    }
+
+    public EngineMetrics Metrics { get; } = new();
+
+    /// <summary>Ends when the engine does: with null when it was disposed, with the exception that broke it otherwise.</summary>
+    public Task<Exception?> Ended => _ended.Task;
+
+    /// <summary>The longest sequence, prompt and answer together.</summary>
+    public int MaxSequenceTokens => Math.Min(_executor.MaxSequenceTokens, _executor.CapacityTokens);
+
+    /// <summary>How long a request that comes now would wait, judged by the ones before.</summary>
+    public TimeSpan ExpectedWait
+    {
+        get
+        {
+            lock (_gate) return TimeSpan.FromSeconds(Math.Clamp(_meanRequestSeconds * (Metrics.Waiting + _submitted.Count) / _options.MaxRunning, 1, 120));
+        }
+    }
+
+    /// <exception cref="RefusedException">context-length-exceeded, unknown-token, engine-busy (the queue is full), engine-stopped.</exception>
+    public void Submit(EngineRequest request)
+    {
+        if (RequestScheduler.Unservable(request, _executor) is { } error) throw Refuse(error);
+        lock (_gate)
+        {
+            if (_stopping) throw Refuse(Stopped);
+            var waiting = Metrics.Waiting + _submitted.Count;
+            if (waiting >= _options.MaxWaiting + _options.MaxRunning - Metrics.Running)
+                throw Refuse(new Error("engine-busy", $"{waiting} requests wait already", $"ask again in {ExpectedWait.TotalSeconds:0} s"));
+            request.SubmittedAt = _time.GetTimestamp();
+            _submitted.Enqueue(request);
+        }
+        _wake.Set();
+    }
+
+    /// <summary>Ends a request before the next step, wherever it is; does nothing if it has ended.</summary>
+    public void Cancel(EngineRequest request) => TryPost(() => _scheduler.End(request, EndReason.Cancelled));
+
+    /// <summary>Does something on the engine's thread, between two steps.</summary>
+    public Task<T> Call<T>(Func<T> work)
+    {
+        var done = new TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously);
+        if (!TryPost(() => Complete(work, done))) done.SetException(new RefusedException(Stopped));
+        return done.Task;
+    }
+
+    public void Dispose()
+    {
+        lock (_gate) _stopping = true;
+        _wake.Set();
+        _thread.Join();
+        _wake.Dispose();
+    }
+
+    private static void Complete<T>(Func<T> work, TaskCompletionSource<T> done)
+    {
+        try
+        {
+            done.SetResult(work());
+        }
+        catch (Exception e)
+        {
+            done.SetException(e);
+            if (e is not RefusedException) throw;
+        }
+    }
+
+    private RefusedException Refuse(Error error)
+    {
+        Metrics.CountRefused();
+        return new RefusedException(error);
+    }
+
+    private bool TryPost(Action action)
+    {
+        lock (_gate)
+        {
+            if (_stopping) return false;
+            _posted.Enqueue(action);
+        }
+        _wake.Set();
+        return true;
+    }
+
+    private void Run()
+    {
+        Exception? broken = null;
+        try
+        {
+            while (TakePosted())
+            {
+                var plan = _scheduler.Plan();
+                Publish();
+                if (plan is null) _wake.WaitOne();
+                else Step(plan);
+            }
+        }
+        catch (Exception e)                                    // whatever it is, those who wait are told, and the host (Ended) exits
+        {
+            broken = e;
+        }
+        Close(broken is null ? Stopped : new Error("engine-failed", "the engine broke down", "ask again in a moment, the server restarts"));
+        _ended.SetResult(broken);
+    }
+
+    private bool TakePosted()
+    {
+        lock (_gate)
+        {
+            if (_stopping) return false;
+            while (_submitted.TryDequeue(out var request)) _scheduler.Submit(request);
+        }
+        while (NextPosted() is { } action) action();
+        return true;
+    }
+
+    private Action? NextPosted()
+    {
+        lock (_gate) return _posted.TryDequeue(out var action) ? action : null;
+    }
+
+    private void Step(StepPlan plan)
+    {
+        var now = _time.GetTimestamp();
+        var promptTokens = 0;
+        for (var i = 0; i < plan.Parts.Count; i++)
+        {
+            var request = plan.Requests[i];
+            promptTokens += Math.Clamp(request.PromptTokens - plan.Parts[i].Position, 0, plan.Parts[i].Tokens.Length);
+            if (request.StartedAt is not null) continue;
+            request.StartedAt = now;
+            Metrics.QueueTime.Observe(_time.GetElapsedTime(request.SubmittedAt, now));
+        }
+        if (_executor.Execute(plan) == StepOutcome.CacheFull)
+        {
+            _scheduler.Retry();
+            return;
+        }
+        Metrics.CountStep(promptTokens);
+        _scheduler.Complete(plan);
+    }
+
+    private void OnSampled(EngineRequest request)
+    {
+        var now = _time.GetTimestamp();
+        Metrics.CountToken();
+        if (request.LastTokenAt is { } last) Metrics.InterTokenLatency.Observe(_time.GetElapsedTime(last, now));
+        else Metrics.TimeToFirstToken.Observe(_time.GetElapsedTime(request.SubmittedAt, now));
+        request.FirstTokenAt ??= now;
+        request.LastTokenAt = now;
+    }
+
+    private void OnEnded(EngineRequest request, EndReason reason)
+    {
+        Metrics.CountEnd(reason);
+        if (reason is not (EndReason.Stop or EndReason.Length)) return;
+        var taken = _time.GetElapsedTime(request.SubmittedAt);
+        Metrics.RequestLatency.Observe(taken);
+        lock (_gate) _meanRequestSeconds += 0.1 * (_time.GetElapsedTime(request.StartedAt ?? request.SubmittedAt).TotalSeconds - _meanRequestSeconds);
+    }
+
+    private void Publish()
+    {
+        Metrics.Running = _scheduler.RunningCount;
+        Metrics.Waiting = _scheduler.WaitingCount;
+        Metrics.CacheTokensUsed = _scheduler.Tree.UsedTokens;
+        Metrics.CacheTokensPinned = _scheduler.Tree.PinnedTokens;
+        Metrics.Preemptions = _scheduler.Preemptions;
+        Metrics.PrefixTokensAsked = _scheduler.PrefixTokensAsked;
+        Metrics.PrefixTokensFound = _scheduler.PrefixTokensFound;
+    }
+
+    private void Close(Error error)
+    {
+        lock (_gate)
+        {
+            _stopping = true;
+            while (_submitted.TryDequeue(out var request)) _scheduler.Submit(request);
+        }
+        while (NextPosted() is { } action) action();
+        foreach (var request in _scheduler.All()) _scheduler.End(request, EndReason.Failed, error);
+        _executor.Dispose();
+    }
+}

@@ -1,0 +1,64 @@
+using TokenMill.Serving.PrefixCache;
+
+namespace TokenMill.Serving.Scheduler;
+
+public enum RequestState { New, Waiting, Running, Ended }
+
+/// <summary>
+/// A request as the engine sees it: tokens known so far, and how many of them are computed. There is no prompt phase and
+/// no decode phase: a request is computed further whenever <see cref="ComputedTokens"/> lags behind <see cref="TotalTokens"/>.
+/// State belongs to the engine's thread; times are timestamps of the engine's TimeProvider.
+/// </summary>
+public sealed class EngineRequest
+{
+    private int[] _tokens;
+
+    /// <param name="prompt">At least one token.</param>
+    /// <param name="maxNewTokens">0 where only the prompt is scored.</param>
+    public EngineRequest(ReadOnlySpan<int> prompt, int maxNewTokens, CacheKey key, ILogitsConsumer consumer)
+    {
+        ArgumentOutOfRangeException.ThrowIfZero(prompt.Length);
+        ArgumentOutOfRangeException.ThrowIfNegative(maxNewTokens);
+        _tokens = prompt.ToArray();
+        PromptTokens = TotalTokens = prompt.Length;
+        MaxNewTokens = maxNewTokens;
+        Key = key;
+        Consumer = consumer;
+    }
+
+    public int PromptTokens { get; }
+    public int MaxNewTokens { get; }
+    public CacheKey Key { get; }
+    public ILogitsConsumer Consumer { get; }
+
+    public RequestState State { get; internal set; }
+    public int TotalTokens { get; private set; }
+    public int ComputedTokens { get; internal set; }
+    public int NewTokens => TotalTokens - PromptTokens;
+
+    /// <summary>Only the token sampled last is not computed yet.</summary>
+    internal bool IsAnswering => TotalTokens - ComputedTokens == 1 && NewTokens > 0;
+
+    /// <summary>Prompt tokens that were found computed when the request was first admitted.</summary>
+    public int CachedTokens { get; internal set; }
+
+    public long SubmittedAt { get; internal set; }
+    public long? StartedAt { get; internal set; }
+    public long? FirstTokenAt { get; internal set; }
+    public long? LastTokenAt { get; internal set; }
+
+    /// <summary>Order of arrival: decides who waits and who is preempted.</summary>
+    internal long Ticket { get; set; }
+
+    internal HeldSequence? Sequence { get; set; }
+
+    public ReadOnlySpan<int> Tokens => _tokens.AsSpan(0, TotalTokens);
+
+    internal ReadOnlyMemory<int> Uncomputed(int count) => _tokens.AsMemory(ComputedTokens, count);
+
+    internal void Append(int token)
+    {
+        if (TotalTokens == _tokens.Length) Array.Resize(ref _tokens, Math.Max(64, _tokens.Length * 2));
+        _tokens[TotalTokens++] = token;
+    }
+}

@@ -1,0 +1,38 @@
+namespace TokenMill.Serving.Scheduler;
+
+/// <summary>
+/// What computes: holds keys and values of sequences and turns tokens into logits. Owned by one thread, the engine's.
+/// Implemented by the llama.cpp runner, and by a fake in the scheduler's tests.
+/// </summary>
+public interface IModelExecutor : IDisposable
+{
+    int VocabularySize { get; }
+
+    /// <summary>How many tokens' keys and values fit at once, shared ones counted once.</summary>
+    int CapacityTokens { get; }
+
+    /// <summary>How long one sequence may become.</summary>
+    int MaxSequenceTokens { get; }
+
+    /// <summary>How many sequences may be held at once.</summary>
+    int MaxSequences { get; }
+
+    /// <summary>How many tokens one step may have.</summary>
+    int MaxStepTokens { get; }
+
+    /// <summary>False where sequences can be neither forked nor truncated (recurrent models).</summary>
+    bool SharesPrefixes { get; }
+
+    StepOutcome Execute(StepPlan plan);
+
+    /// <summary>Logits of a row of the last step, <see cref="VocabularySize"/> numbers; valid until the next one.</summary>
+    ReadOnlySpan<float> Logits(int row);
+}
+
+public enum StepOutcome
+{
+    Computed,
+
+    /// <summary>The runner found no room: the cache operations were made, no token was computed, nothing is lost.</summary>
+    CacheFull,
+}

@@ -1,0 +1,256 @@
+using TokenMill.Serving.PrefixCache;
+using TokenMill.Shared.Domain;
+
+namespace TokenMill.Serving.Scheduler;
+
+/// <summary>
+/// Decides what each step computes. No phases: every running request has computed and known tokens, and a step brings them
+/// closer under one budget of tokens; answers first (one token each), then prompts by age. (Idea: vLLM V1.)
+/// <para>
+/// Invariants: the oldest running request is never preempted for a newer one and fits alone, so every request ends;
+/// a preempted request keeps its tokens and is computed again later, so no token is lost or sampled twice;
+/// all parts of a step have the same adapter, and adapters with work take turns.
+/// </para>
+/// Not thread-safe: the engine's thread owns it.
+/// </summary>
+public sealed class RequestScheduler
+{
+    private readonly SchedulerOptions _options;
+    private readonly IModelExecutor _executor;
+    private readonly int _stepTokens;
+    private readonly List<EngineRequest> _waiting = [];       // by ticket
+    private readonly List<EngineRequest> _running = [];       // by ticket
+    private readonly Dictionary<string, long> _lastStepOfAdapter = [];
+    private StepPlan _plan = new(), _otherPlan = new();       // the one being made, and the one handed out last
+    private long _tickets, _steps;
+
+    public RequestScheduler(IModelExecutor executor, SchedulerOptions options)
+    {
+        _executor = executor;
+        _options = options;
+        _stepTokens = Math.Min(options.StepTokens, executor.MaxStepTokens);
+        Tree = new PrefixTree(executor.CapacityTokens, executor.MaxSequences, executor.SharesPrefixes);
+    }
+
+    /// <summary>A request has one more token.</summary>
+    public event Action<EngineRequest>? Sampled;
+
+    /// <summary>Raised before the request's consumer is told.</summary>
+    public event Action<EngineRequest, EndReason>? Ended;
+
+    public PrefixTree Tree { get; }
+    public int WaitingCount => _waiting.Count;
+    public int RunningCount => _running.Count;
+    public long Preemptions { get; private set; }
+    public long PrefixTokensAsked { get; private set; }
+    public long PrefixTokensFound { get; private set; }
+
+    /// <summary>Why a request can never be computed here, or null.</summary>
+    public static Error? Unservable(EngineRequest request, IModelExecutor executor)
+    {
+        var limit = Math.Min(executor.MaxSequenceTokens, executor.CapacityTokens);
+        if (request.PromptTokens + Math.Min(1, request.MaxNewTokens) > limit)
+            return new Error("context-length-exceeded", $"the prompt has {request.PromptTokens} tokens, the context has room for {limit}", "shorten the prompt, or start the server with a larger --context");
+        if (request.PromptTokens + (long)request.MaxNewTokens > limit)
+            return new Error("context-length-exceeded", $"{request.PromptTokens} prompt tokens and {request.MaxNewTokens} new ones are more than the context of {limit}", $"ask for at most {limit - request.PromptTokens} tokens, or shorten the prompt");
+        foreach (var token in request.Tokens)
+            if ((uint)token >= (uint)executor.VocabularySize)
+                return new Error("unknown-token", $"there is no token {token}, the vocabulary has {executor.VocabularySize}", "tokenize with this model's vocabulary");
+        return null;
+    }
+
+    public void Submit(EngineRequest request)
+    {
+        request.Ticket = ++_tickets;
+        request.State = RequestState.Waiting;
+        _waiting.Add(request);
+    }
+
+    /// <summary>Ends a request at once; its sequence is free before the next step.</summary>
+    public void End(EngineRequest request, EndReason reason, Error? error = null)
+    {
+        if (request.State is RequestState.Ended or RequestState.New) return;
+        _waiting.Remove(request);
+        _running.Remove(request);
+        request.State = RequestState.Ended;
+        Release(request);
+        Ended?.Invoke(request, reason);
+        request.Consumer.OnEnded(reason, error);
+    }
+
+    public IReadOnlyList<EngineRequest> All() => [.. _running, .. _waiting];
+
+    /// <summary>The next step, or null if there is nothing to do. Valid until the next call.</summary>
+    public StepPlan? Plan()
+    {
+        Admit();
+        if (_running.Count > 0) PlaceRunning();
+        if (_plan.Operations.Count + _plan.Parts.Count == 0) return null;
+        (_plan, _otherPlan) = (_otherPlan, _plan);
+        _plan.Clear();
+        return _otherPlan;
+    }
+
+    /// <summary>The step was computed: the requests' consumers get their logits, and decide.</summary>
+    public void Complete(StepPlan plan)
+    {
+        for (var i = 0; i < plan.Parts.Count; i++)
+        {
+            var request = plan.Requests[i];
+            Tree.Extend(request.Sequence!, plan.Parts[i].Tokens.Span);
+            request.ComputedTokens += plan.Parts[i].Tokens.Length;
+        }
+        for (var i = 0; i < plan.Parts.Count; i++)
+        {
+            var (request, part) = (plan.Requests[i], plan.Parts[i]);
+            var first = part.Position + part.Tokens.Length - part.RowCount;
+            for (var row = 0; row < part.RowCount && request.State == RequestState.Running; row++)
+                Decide(request, first + row, _executor.Logits(part.FirstRow + row));
+        }
+    }
+
+    /// <summary>The runner had less room than was counted: nothing was computed. What is kept goes, else the newest request makes way.</summary>
+    public void Retry()
+    {
+        if (Tree.KeptSequences > 0) Tree.MakeRoom(Tree.FreeTokens + _stepTokens, _plan.OperationList);
+        else if (_running.Count > 1) Preempt(_running[^1]);
+        else if (_running.Count == 1) End(_running[0], EndReason.Failed, new Error("cache-exhausted", "the runner has no room for one request", "start the server with a larger --context"));
+    }
+
+    /// <summary>Answers of one adapter, one token each; then its prompts, oldest first, within what is left of the budget.</summary>
+    private void PlaceRunning()
+    {
+        var adapter = NextAdapter();
+        _plan.UseAdapter(adapter);
+        _lastStepOfAdapter[adapter ?? ""] = ++_steps;
+
+        foreach (var request in RunningUnder(adapter, answering: true)) Place(request, 1);
+        var answers = _plan.Parts.Count;
+        var budget = answers == 0 ? _stepTokens : Math.Min(_stepTokens, answers + _options.PromptTokensBesideAnswers);
+        foreach (var request in RunningUnder(adapter, answering: false))
+            if (_plan.TokenCount < budget) Place(request, budget - _plan.TokenCount);
+    }
+
+    private void Decide(EngineRequest request, int position, ReadOnlySpan<float> logits)
+    {
+        var decision = request.Consumer.OnLogits(position, logits);
+        if (position < request.TotalTokens - 1) return;        // inside the prompt
+        if (decision.Token is { } token)
+        {
+            request.Append(token);
+            Sampled?.Invoke(request);
+        }
+        if (decision.Ends) End(request, EndReason.Stop);
+        else if (request.NewTokens >= request.MaxNewTokens) End(request, EndReason.Length);
+    }
+
+    /// <summary>Moves requests from the queue into the running set, first come first served, as far as there is room.</summary>
+    private void Admit()
+    {
+        for (var i = 0; i < _waiting.Count && _running.Count < _options.MaxRunning;)
+        {
+            var request = _waiting[i];
+            var (held, unpinned) = request.Consumer.WantsEveryPosition ? (0, 0) : Tree.Match(request.Key, request.Tokens);
+            if (SharesWithOneBeingComputed(request, held))
+            {
+                i++;                                           // it would compute what is being computed: next step, maybe
+                continue;
+            }
+            var needed = request.TotalTokens - held + unpinned + _options.ReservedTokensPerRequest * _running.Count;
+            if (_running.Count > 0 && Tree.PinnedTokens + needed > Tree.CapacityTokens) break;
+            if (!Start(request)) break;
+            _waiting.RemoveAt(i);
+        }
+    }
+
+    private bool Start(EngineRequest request)
+    {
+        // At least the last token is computed, since its logits are needed.
+        var reusable = request.Consumer.WantsEveryPosition ? 0 : request.TotalTokens - 1;
+        if (Tree.Begin(request.Key, request.Tokens, reusable, _plan.OperationList) is not { } sequence) return false;
+        request.Sequence = sequence;
+        request.ComputedTokens = sequence.Length;
+        if (request.NewTokens == 0) request.CachedTokens = sequence.Length;
+        PrefixTokensAsked += request.TotalTokens;
+        PrefixTokensFound += sequence.Length;
+        request.State = RequestState.Running;
+        InsertByTicket(_running, request);
+        return true;
+    }
+
+    private bool SharesWithOneBeingComputed(EngineRequest request, int held)
+    {
+        if (!_executor.SharesPrefixes || request.Consumer.WantsEveryPosition) return false;
+        foreach (var other in _running)
+        {
+            if (other.Key != request.Key || other.Consumer.WantsEveryPosition || other.TotalTokens - other.ComputedTokens <= 1) continue;
+            var shared = request.Tokens[..(request.TotalTokens - 1)].CommonPrefixLength(other.Tokens);
+            if (shared > other.ComputedTokens && shared - held >= _options.SharedPrefixWorthWaiting) return true;
+        }
+        return false;
+    }
+
+    /// <summary>The adapter, among those with running requests, whose last step is longest ago.</summary>
+    private string? NextAdapter()
+    {
+        string? next = _running[0].Key.Adapter;
+        foreach (var request in _running)
+            if (LastStep(request.Key.Adapter) < LastStep(next)) next = request.Key.Adapter;
+        return next;
+
+        long LastStep(string? adapter) => _lastStepOfAdapter.GetValueOrDefault(adapter ?? "");
+    }
+
+    /// <summary>By age. A request that is preempted meanwhile is left out.</summary>
+    private IEnumerable<EngineRequest> RunningUnder(string? adapter, bool answering)
+    {
+        for (var ticket = 0L; _running.Find(r => r.Ticket > ticket && r.Key.Adapter == adapter && r.IsAnswering == answering) is { } request; ticket = request.Ticket)
+            yield return request;
+    }
+
+    /// <summary>Adds up to that many tokens of a request to the step. Room comes from eviction, then from preempting newer requests.</summary>
+    private void Place(EngineRequest request, int mostTokens)
+    {
+        var all = request.Consumer.WantsEveryPosition;
+        if (all) mostTokens = Math.Min(mostTokens, _options.ScoredTokensPerStep);
+        var count = Math.Min(mostTokens, Math.Min(request.TotalTokens - request.ComputedTokens, _stepTokens - _plan.TokenCount));
+        if (count <= 0) return;
+        while (Tree.CapacityTokens - Tree.PinnedTokens - _plan.TokenCount <= 0)
+        {
+            var newest = _running[^1];
+            if (_plan.Requests.Contains(newest)) return;       // its token comes first; it will end, or make way in a later step
+            Preempt(newest);
+            if (newest == request) return;
+        }
+        count = Math.Min(count, Tree.CapacityTokens - Tree.PinnedTokens - _plan.TokenCount);
+        Tree.MakeRoom(_plan.TokenCount + count, _plan.OperationList);
+
+        var reachesEnd = request.ComputedTokens + count == request.TotalTokens;
+        _plan.Add(request, request.Sequence!.Id, request.Uncomputed(count), all ? LogitsWanted.All : reachesEnd ? LogitsWanted.Last : LogitsWanted.None);
+    }
+
+    /// <summary>Back into the queue, at its place by age. What it computed stays findable until the room is needed.</summary>
+    private void Preempt(EngineRequest request)
+    {
+        Preemptions++;
+        _running.Remove(request);
+        Release(request);
+        request.ComputedTokens = 0;
+        request.State = RequestState.Waiting;
+        InsertByTicket(_waiting, request);
+    }
+
+    private void Release(EngineRequest request)
+    {
+        if (request.Sequence is not { } sequence) return;
+        request.Sequence = null;
+        if (request.Consumer.WantsEveryPosition) Tree.Drop(sequence, _plan.OperationList);
+        else Tree.Keep(sequence, _plan.OperationList);
+    }
+
+    private static void InsertByTicket(List<EngineRequest> list, EngineRequest request)
+    {
+        var at = list.FindLastIndex(r => r.Ticket < request.Ticket) + 1;
+        list.Insert(at, request);
+    }
+}

@@ -1,0 +1,25 @@
+namespace TokenMill.Serving.Scheduler;
+
+public sealed record SchedulerOptions
+{
+    /// <summary>Requests computed at once; more wait.</summary>
+    public int MaxRunning { get; init; } = 16;
+
+    /// <summary>Requests that may wait; more are refused with 429.</summary>
+    public int MaxWaiting { get; init; } = 256;
+
+    /// <summary>Tokens of a step, prompt and answer tokens together.</summary>
+    public int StepTokens { get; init; } = 512;
+
+    /// <summary>Prompt tokens of a step in which answers also go on: what a long prompt may add to the gap between their tokens.</summary>
+    public int PromptTokensBesideAnswers { get; init; } = 128;
+
+    /// <summary>Rows of logits of a step that scores a prompt (each is as wide as the vocabulary).</summary>
+    public int ScoredTokensPerStep { get; init; } = 64;
+
+    /// <summary>Tokens kept free for each running request when another is admitted, so that it is not preempted at once.</summary>
+    public int ReservedTokensPerRequest { get; init; } = 32;
+
+    /// <summary>A request waits for another that is computing a prefix of theirs at least this much longer than what is held already.</summary>
+    public int SharedPrefixWorthWaiting { get; init; } = 32;
+}

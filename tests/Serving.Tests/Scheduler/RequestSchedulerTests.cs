@@ -1,0 +1,177 @@
+using TokenMill.Serving.PrefixCache;
+using TokenMill.Serving.Scheduler;
+
+namespace TokenMill.Serving.Tests.Scheduler;
+
+public sealed class RequestSchedulerTests(ITestOutputHelper output)
+{
+    [Fact]
+    public void RandomLoad_EveryRequestEndsWithTheAnswerItWouldHaveAlone()
+    {
+        long preemptions = 0, found = 0, asked = 0, cancelled = 0, requests = 0;
+        for (var seed = 0; seed < 400; seed++)
+        {
+            var random = new Random(seed);
+            var executor = new FakeExecutor(random.Next(60, 260), maxSequences: random.Next(6, 14))
+            {
+                MaxStepTokens = random.Next(8, 64),
+                SharesPrefixes = seed % 10 != 0,
+                FailingSteps = [.. Enumerable.Range(0, random.Next(6)).Select(_ => random.Next(1, 120))],
+            };
+            var options = new SchedulerOptions
+            {
+                MaxRunning = random.Next(1, 6),
+                StepTokens = 48,
+                PromptTokensBesideAnswers = random.Next(1, 16),
+                ScoredTokensPerStep = random.Next(1, 8),
+                ReservedTokensPerRequest = random.Next(0, 8),
+                SharedPrefixWorthWaiting = random.Next(1, 12),
+            };
+            var scheduler = new RequestScheduler(executor, options);
+            int[][] prefixes = [[], Prompt(random, 20), Prompt(random, 9)];
+            List<(EngineRequest Request, GreedyConsumer Consumer, int[] Prompt, int MaxNew, string? Adapter)> all = [];
+            List<(ScoringConsumer Consumer, int[] Prompt)> scored = [];
+
+            for (var step = 0; step < 200 || scheduler.RunningCount + scheduler.WaitingCount > 0; step++)
+            {
+                Assert.True(step < 5_000, $"seed {seed}: no end in sight");
+                if (step < 200 && random.Next(4) == 0)
+                {
+                    int[] prompt = [.. prefixes[random.Next(3)], .. Prompt(random, random.Next(1, 20))];
+                    var maxNew = random.Next(1, 60 - prompt.Length + 1);
+                    var adapter = random.Next(3) switch { 0 => "a", 1 => "bb", _ => null };
+                    var (request, consumer) = Requests.Greedy(prompt, maxNew, adapter, random.Next(2) == 0 ? "x" : "y");
+                    Assert.Null(RequestScheduler.Unservable(request, executor));
+                    all.Add((request, consumer, prompt, maxNew, adapter));
+                    scheduler.Submit(request);
+                }
+                if (step < 200 && random.Next(40) == 0)
+                {
+                    var scorer = new ScoringConsumer();
+                    var prompt = Prompt(random, random.Next(1, 40));
+                    scored.Add((scorer, prompt));
+                    scheduler.Submit(new EngineRequest(prompt, 0, new CacheKey("x", null), scorer));
+                }
+                if (all.Count > 0 && random.Next(25) == 0) scheduler.End(all[random.Next(all.Count)].Request, EndReason.Cancelled);
+                scheduler.Step(executor);
+                Assert.InRange(scheduler.RunningCount, 0, options.MaxRunning);
+            }
+            while (scheduler.Step(executor)) { }
+
+            foreach (var (request, consumer, prompt, maxNew, adapter) in all)
+            {
+                var alone = Requests.Alone(executor, prompt, maxNew, adapter);
+                var end = Assert.Single(consumer.Ends);
+                if (end == EndReason.Cancelled) Assert.Equal(alone.Take(consumer.Tokens.Count), consumer.Tokens);
+                else Assert.Equal(alone, consumer.Tokens);
+                Assert.Equal(end == EndReason.Cancelled ? end : alone[^1] == 0 ? EndReason.Stop : EndReason.Length, end);
+                Assert.Equal(consumer.Tokens.Count, request.NewTokens);
+                cancelled += end == EndReason.Cancelled ? 1 : 0;
+            }
+            foreach (var (consumer, prompt) in scored)
+            {
+                Assert.Equal([EndReason.Stop], consumer.Ends);
+                var last = consumer.Seen.Skip(consumer.Seen.Count - prompt.Length).ToList();      // a preempted one starts over
+                Assert.Equal(Enumerable.Range(0, prompt.Length).Select(i => (i, executor.Next(prompt[..(i + 1)], null))), last);
+            }
+
+            // What was kept is the tree's, cell by cell; and it can all be freed.
+            Assert.Equal(executor.UsedCells, scheduler.Tree.UsedTokens);
+            Assert.Equal(0, scheduler.Tree.PinnedTokens);
+            List<CacheOperation> operations = [];
+            Assert.True(scheduler.Tree.MakeRoom(executor.CapacityTokens, operations));
+            Assert.Equal((0, 0), (scheduler.Tree.UsedTokens, scheduler.Tree.KeptSequences));
+            (preemptions, found, asked, requests) = (preemptions + scheduler.Preemptions, found + scheduler.PrefixTokensFound, asked + scheduler.PrefixTokensAsked, requests + all.Count);
+        }
+        output.WriteLine($"{requests} requests, {cancelled} cancelled, {preemptions} preemptions, {found} of {asked} prompt tokens found in the cache");
+        Assert.True(preemptions > 100 && found > 1_000, "the load was too light to prove anything");
+    }
+
+    [Fact]
+    public void CacheForFour_SixteenRequests_AllComplete()
+    {
+        var executor = new FakeExecutor(capacityTokens: 400, maxSequences: 32);
+        var scheduler = new RequestScheduler(executor, new SchedulerOptions { MaxRunning = 16 });
+        var random = new Random(5);
+        var all = Enumerable.Range(0, 16).Select(_ => Requests.Greedy([.. Prompt(random, 60)], 40)).ToList();
+        foreach (var (request, _) in all) scheduler.Submit(request);
+        while (scheduler.Step(executor)) { }
+        Assert.All(all, r => Assert.Equal(Requests.Alone(executor, r.Request.Tokens[..60].ToArray(), 40), r.Consumer.Tokens));
+    }
+
+    [Fact]
+    public void LongPrompt_BesideAnswers_IsCutIntoChunks()
+    {
+        var executor = new FakeExecutor(capacityTokens: 2_000) { MaxStepTokens = 512 };
+        var scheduler = new RequestScheduler(executor, new SchedulerOptions { PromptTokensBesideAnswers = 16 });
+        var talking = Requests.Greedy(WithoutEnd(executor, 30), 200);
+        scheduler.Submit(talking.Request);
+        for (var i = 0; i < 3; i++) scheduler.Step(executor);
+        var long1 = Requests.Greedy(Prompt(new Random(1), 600), 1);
+        scheduler.Submit(long1.Request);
+        var before = talking.Consumer.Tokens.Count;
+        while (long1.Consumer.Ends.Count == 0 && talking.Consumer.Ends.Count == 0) scheduler.Step(executor);
+        Assert.All(executor.Log.Skip(3), step => Assert.InRange(step.Tokens, 1, 17));
+        Assert.True(talking.Consumer.Tokens.Count - before >= 37, "an answer gets a token in every step");
+    }
+
+    [Fact]
+    public void SharedPrefix_ArrivingTogether_IsComputedOnce()
+    {
+        var executor = new FakeExecutor(capacityTokens: 2_000, maxSequences: 40) { MaxStepTokens = 64 };
+        var scheduler = new RequestScheduler(executor, new SchedulerOptions());
+        var random = new Random(2);
+        var system = Prompt(random, 300);
+        for (var i = 0; i < 16; i++) scheduler.Submit(Requests.Greedy([.. system, .. Prompt(random, 10)], 1).Request);
+        while (scheduler.Step(executor)) { }
+        Assert.InRange(executor.Log.Sum(s => s.Tokens), 300 + 160, 300 + 160 + 16);
+    }
+
+    [Fact]
+    public void Prefix_OfAnotherTenantOrAdapter_IsNotShared()
+    {
+        var executor = new FakeExecutor(capacityTokens: 1_000);
+        var scheduler = new RequestScheduler(executor, new SchedulerOptions());
+        var prompt = Prompt(new Random(3), 50);
+        foreach (var (tenant, adapter, expected) in new[] { ("x", (string?)null, 0), ("y", null, 0), ("x", "a", 0), ("x", null, 49) })
+        {
+            var (request, _) = Requests.Greedy(prompt, 1, adapter, tenant);
+            scheduler.Submit(request);
+            while (scheduler.Step(executor)) { }
+            Assert.Equal(expected, request.CachedTokens);
+        }
+    }
+
+    [Fact]
+    public void Adapters_TakeTurns()
+    {
+        var executor = new FakeExecutor(capacityTokens: 2_000);
+        var scheduler = new RequestScheduler(executor, new SchedulerOptions());
+        foreach (var adapter in new[] { "a", "bb", null }) scheduler.Submit(Requests.Greedy(WithoutEnd(executor, 40, adapter), 30, adapter).Request);
+        while (scheduler.RunningCount + scheduler.WaitingCount > 0 || executor.Steps == 0) scheduler.Step(executor);
+        foreach (var window in executor.Log.Take(60).Chunk(3)) Assert.Equal(3, window.Select(s => s.Adapter).Distinct().Count());
+    }
+
+    [Fact]
+    public void Unservable_SaysTheNumbers()
+    {
+        var executor = new FakeExecutor(capacityTokens: 100) { MaxSequenceTokens = 80 };
+        Assert.Contains("90", RequestScheduler.Unservable(Requests.Greedy(Prompt(new Random(1), 90), 1).Request, executor)!.Message);
+        Assert.Equal("context-length-exceeded", RequestScheduler.Unservable(Requests.Greedy(Prompt(new Random(1), 40), 41).Request, executor)!.Code);
+        Assert.Null(RequestScheduler.Unservable(Requests.Greedy(Prompt(new Random(1), 40), 40).Request, executor));
+        Assert.Equal("unknown-token", RequestScheduler.Unservable(Requests.Greedy([1, 50], 1).Request, executor)!.Code);
+        Assert.Equal("unknown-token", RequestScheduler.Unservable(Requests.Greedy([-1], 1).Request, executor)!.Code);
+    }
+
+    private static int[] Prompt(Random random, int length) => [.. Enumerable.Range(0, length).Select(_ => random.Next(1, 50))];
+
+    /// <summary>A prompt whose answer does not end within that many tokens.</summary>
+    private static int[] WithoutEnd(FakeExecutor executor, int tokens, string? adapter = null)
+    {
+        for (var seed = 0; ; seed++)
+        {
+            var prompt = Prompt(new Random(seed), 5);
+            if (!Requests.Alone(executor, prompt, tokens, adapter).Contains(0)) return prompt;
+        }
+    }
+}

@@ -8,4 +8,10 @@ Console.CancelKeyPress += (_, e) =>
     interrupted.Cancel();
 };
 
-return await CommandLineHost.RunAsync("Serving", [RenderCommand.Command, TokenizeCommand.Command], args, interrupted.Token);
+Command[] commands =
+[
+    RenderCommand.Command,
+    TokenizeCommand.Command,
+    ProbeCpuCommand.Command,
+];
+return await CommandLineHost.RunAsync("Serving", commands, args, interrupted.Token);

@@ -20,6 +20,9 @@ public interface IModelExecutor : IDisposable
     /// <summary>How many tokens one step may have.</summary>
     int MaxStepTokens { get; }
 
+    /// <summary>How many rows of logits one step may have; at least one for each running request.</summary>
+    int MaxStepRows { get; }
+
     /// <summary>False where sequences can be neither forked nor truncated (recurrent models).</summary>
     bool SharesPrefixes { get; }
 

@@ -212,7 +212,7 @@ public sealed class RequestScheduler
     private void Place(EngineRequest request, int mostTokens)
     {
         var all = request.Consumer.WantsEveryPosition;
-        if (all) mostTokens = Math.Min(mostTokens, _options.ScoredTokensPerStep);
+        if (all) mostTokens = Math.Min(mostTokens, _executor.MaxStepRows - _plan.RowCount - (_options.MaxRunning - _plan.Parts.Count));   // the others want at most one row each
         var count = Math.Min(mostTokens, Math.Min(request.TotalTokens - request.ComputedTokens, _stepTokens - _plan.TokenCount));
         if (count <= 0) return;
         while (Tree.CapacityTokens - Tree.PinnedTokens - _plan.TokenCount <= 0)

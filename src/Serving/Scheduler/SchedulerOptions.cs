@@ -14,9 +14,6 @@ public sealed record SchedulerOptions
     /// <summary>Prompt tokens of a step in which answers also go on: what a long prompt may add to the gap between their tokens.</summary>
     public int PromptTokensBesideAnswers { get; init; } = 128;
 
-    /// <summary>Rows of logits of a step that scores a prompt (each is as wide as the vocabulary).</summary>
-    public int ScoredTokensPerStep { get; init; } = 64;
-
     /// <summary>Tokens kept free for each running request when another is admitted, so that it is not preempted at once.</summary>
     public int ReservedTokensPerRequest { get; init; } = 32;
 

@@ -21,6 +21,8 @@ public sealed class Arguments(IEnumerable<string> words)
         return Take(index);
     }
 
+    public bool HasPositional => _words.Exists(w => !w.StartsWith("--", StringComparison.Ordinal));
+
     public bool Flag(string name)
     {
         var index = _words.IndexOf(name);

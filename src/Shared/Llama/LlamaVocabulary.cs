@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Text;
 using TokenMill.Shared.Domain;
+using TokenMill.Shared.Formats.Gguf;
 using TokenMill.Shared.Llama.Native;
 
 namespace TokenMill.Shared.Llama;
@@ -56,18 +57,15 @@ public sealed unsafe class LlamaVocabulary : IDisposable
     /// <summary>True where the model expects <see cref="Bos"/> before plain text.</summary>
     public bool AddsBos { get; }
 
-    /// <exception cref="RefusedException">llama-missing; model-rejected: libllama does not take the file.</exception>
+    /// <exception cref="RefusedException">The file is broken, hostile or contradicts itself; llama-missing; model-rejected: libllama does not take it.</exception>
     public static LlamaVocabulary Load(string ggufPath)
     {
         if (!File.Exists(ggufPath)) throw new RefusedException("model-not-found", $"{ggufPath} does not exist", "give the path of a GGUF file");
+        using (var file = GgufFile.Open(ggufPath)) GgufModel.Check(file);
         LlamaLibrary.Load();
-        var parameters = LlamaNative.llama_model_default_params();
+        var parameters = LlamaModelHandle.DefaultParameters;
         parameters.vocab_only = 1;
-        var model = LlamaModelHandle.Load(ggufPath, parameters);
-        if (!model.IsInvalid) return new LlamaVocabulary(model, ownsModel: true);
-        var why = LlamaLog.Errors();
-        model.Dispose();
-        throw new RefusedException("model-rejected", $"llama.cpp {LlamaLibrary.Version} does not take {Path.GetFileName(ggufPath)}: {why}", "convert the model again with a current converter");
+        return new LlamaVocabulary(LlamaModelHandle.Load(ggufPath, parameters), ownsModel: true);
     }
 
     /// <summary>The vocabulary of a model that is loaded already; it stays the caller's.</summary>

@@ -18,6 +18,7 @@ internal sealed class FakeExecutor(int capacityTokens, int maxSequences = 12, in
     public int MaxSequenceTokens { get; init; } = int.MaxValue;
     public int MaxSequences => maxSequences;
     public int MaxStepTokens { get; init; } = 64;
+    public int MaxStepRows { get; init; } = 64;
     public bool SharesPrefixes { get; init; } = true;
     public bool IsDisposed { get; private set; }
 
@@ -40,6 +41,7 @@ internal sealed class FakeExecutor(int capacityTokens, int maxSequences = 12, in
 
         Assert.InRange(plan.TokenCount, 0, MaxStepTokens);
         Assert.Equal(plan.Parts.Count, plan.Parts.Select(p => p.Sequence).Distinct().Count());
+        Assert.InRange(plan.RowCount, 0, MaxStepRows);
         Log.Add((plan.Adapter, plan.TokenCount));
         _rows.Clear();
         foreach (var part in plan.Parts)

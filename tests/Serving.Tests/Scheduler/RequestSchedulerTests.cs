@@ -15,6 +15,7 @@ public sealed class RequestSchedulerTests(ITestOutputHelper output)
             var executor = new FakeExecutor(random.Next(60, 260), maxSequences: random.Next(6, 14))
             {
                 MaxStepTokens = random.Next(8, 64),
+                MaxStepRows = random.Next(6, 16),
                 SharesPrefixes = seed % 10 != 0,
                 FailingSteps = [.. Enumerable.Range(0, random.Next(6)).Select(_ => random.Next(1, 120))],
             };
@@ -23,7 +24,6 @@ public sealed class RequestSchedulerTests(ITestOutputHelper output)
                 MaxRunning = random.Next(1, 6),
                 StepTokens = 48,
                 PromptTokensBesideAnswers = random.Next(1, 16),
-                ScoredTokensPerStep = random.Next(1, 8),
                 ReservedTokensPerRequest = random.Next(0, 8),
                 SharedPrefixWorthWaiting = random.Next(1, 12),
             };

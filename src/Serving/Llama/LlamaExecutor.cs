@@ -1,0 +1,190 @@
+using TokenMill.Serving.Llama.Native;
+using TokenMill.Serving.Scheduler;
+using TokenMill.Shared.Domain;
+using TokenMill.Shared.Llama;
+
+namespace TokenMill.Serving.Llama;
+
+internal sealed record LlamaExecutorOptions
+{
+    /// <summary>Tokens whose keys and values fit at once; null chooses by the model and <see cref="DefaultCacheBytes"/>.</summary>
+    public int? ContextTokens { get; init; }
+
+    /// <summary>Null: as precise as the weights, single precision for a model in single precision, else half.</summary>
+    public KeyValueType? KeyValueType { get; init; }
+    public int Threads { get; init; } = Environment.ProcessorCount;
+    public int MaxRunning { get; init; } = 16;
+    public int StepTokens { get; init; } = 512;
+
+    /// <summary>Prompt tokens of a step whose logits are all wanted; each row is as wide as the vocabulary.</summary>
+    public int ScoredTokensPerStep { get; init; } = 64;
+
+    public const long DefaultCacheBytes = 256L << 20;
+}
+
+/// <summary>
+/// The llama.cpp runner. One unified cache for all sequences, so that a fork is a change of metadata and a prefix's cells are
+/// shared token by token; sequence ids beyond the running ones hold cached prefixes. Owned by one thread at a time.
+/// </summary>
+internal sealed unsafe class LlamaExecutor : IModelExecutor
+{
+    private const int NativeSequenceIds = 256, CellGranularity = 256, NoRoom = 1;
+
+    private readonly LlamaContextHandle _context;
+    private readonly nint _memory;
+    private readonly LlamaBatch _batch;
+    private readonly int[] _rows;                              // row of logits → token of the batch
+    private readonly Dictionary<string, LlamaAdapterHandle> _adapters = [];
+    private GgmlThreadpoolHandle _threads;
+    private string? _activeAdapter;
+    private int _rowCount;
+
+    public LlamaExecutor(LlamaModel model, LlamaExecutorOptions options)
+    {
+        Model = model;
+        var type = options.KeyValueType ?? (model.IsSinglePrecision ? Llama.KeyValueType.F32 : Llama.KeyValueType.F16);
+        var cells = options.ContextTokens ?? DefaultContext(model, type, options.MaxRunning);
+        if (cells < 1) throw new RefusedException("wrong-context", $"a context of {cells} tokens is none", "give --context at least 1");
+
+        MaxStepTokens = options.StepTokens;
+        var parameters = EngineNative.llama_context_default_params();
+        parameters.n_ctx = (uint)((cells + CellGranularity - 1) / CellGranularity * CellGranularity);
+        parameters.n_batch = parameters.n_ubatch = (uint)Math.Max(options.StepTokens, options.MaxRunning);
+        parameters.n_seq_max = (uint)options.MaxRunning;
+        parameters.n_outputs_max = (uint)(MaxStepRows = options.MaxRunning + options.ScoredTokensPerStep);
+        parameters.n_threads = parameters.n_threads_batch = options.Threads;
+        parameters.type_k = parameters.type_v = (int)type;
+        parameters.kv_unified = 1;
+        _context = LlamaContextHandle.Create(model.Handle, parameters);
+        CapacityTokens = (int)EngineNative.llama_n_ctx(_context);
+        // Recurrent models keep a state per sequence, not cells: nothing to share, as many sequences as run.
+        SharesPrefixes = !model.IsRecurrent;
+        MaxSequences = model.IsRecurrent ? options.MaxRunning : NativeSequenceIds;
+        _memory = EngineNative.llama_get_memory(_context);
+        _batch = EngineNative.llama_batch_init(MaxStepTokens, embd: 0, n_seq_max: 1);
+        _rows = new int[MaxStepTokens];
+        _threads = new GgmlThreadpoolHandle(options.Threads);
+        Attach(_threads, options.Threads);
+    }
+
+    public LlamaModel Model { get; }
+    public int Threads { get; private set; }
+    public int VocabularySize => Model.Vocabulary.Count;
+    public int CapacityTokens { get; }
+    public int MaxSequenceTokens => Model.TrainedContext;
+    public int MaxSequences { get; }
+    public int MaxStepTokens { get; }
+    public int MaxStepRows { get; }
+    public bool SharesPrefixes { get; }
+    public IReadOnlyCollection<string> Adapters => _adapters.Keys;
+
+    /// <summary>Loads a GGUF adapter, which is then known to steps by its name.</summary>
+    public void AddAdapter(string name, string path)
+    {
+        AdapterFile.Check(path, Model.File);
+        _adapters.Add(name, LlamaAdapterHandle.Load(Model.Handle, path));
+    }
+
+    /// <summary>Changes the count of threads; a pool of the new size replaces the old one, so that no idle thread is left waiting.</summary>
+    public void SetThreads(int threads)
+    {
+        var pool = new GgmlThreadpoolHandle(threads);
+        Attach(pool, threads);
+        _threads.Dispose();
+        _threads = pool;
+    }
+
+    public StepOutcome Execute(StepPlan plan)
+    {
+        if (plan.TokenCount > MaxStepTokens) throw new ArgumentException($"{plan.TokenCount} tokens in a step of at most {MaxStepTokens}");
+        if (plan.RowCount > MaxStepRows) throw new ArgumentException($"{plan.RowCount} rows of logits in a step of at most {MaxStepRows}");
+        foreach (var operation in plan.Operations) Apply(operation);
+        if (plan.TokenCount == 0) return StepOutcome.Computed;
+        UseAdapter(plan.Adapter);
+        var batch = Fill(plan);
+        return EngineNative.llama_decode(_context, batch) switch
+        {
+            0 => StepOutcome.Computed,
+            NoRoom => StepOutcome.CacheFull,
+            var status => throw new InvalidOperationException($"llama_decode failed with {status}: {LlamaLog.Errors()}"),
+        };
+    }
+
+    public ReadOnlySpan<float> Logits(int row)
+    {
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)row, (uint)_rowCount);
+        return new ReadOnlySpan<float>(EngineNative.llama_get_logits_ith(_context, _rows[row]), VocabularySize);
+    }
+
+    public void Dispose()
+    {
+        _context.Dispose();
+        _threads.Dispose();
+        foreach (var adapter in _adapters.Values) adapter.Dispose();
+        EngineNative.llama_batch_free(_batch);
+    }
+
+    private static int DefaultContext(LlamaModel model, KeyValueType type, int running)
+    {
+        var fits = LlamaExecutorOptions.DefaultCacheBytes / (model.KeyValueNumbersPerToken * type.BytesPerNumber());
+        return (int)Math.Min(fits, (double)model.TrainedContext * running);
+    }
+
+    private void Attach(GgmlThreadpoolHandle pool, int threads)
+    {
+        var handle = pool.DangerousGetHandle();                // the pool lives as long as it is attached
+        EngineNative.llama_attach_threadpool(_context, handle, handle);
+        EngineNative.llama_set_n_threads(_context, threads, threads);
+        Threads = threads;
+    }
+
+    private void Apply(CacheOperation operation)
+    {
+        var target = operation.Target.Value;
+        switch (operation.Kind)
+        {
+            case CacheOperationKind.Fork:
+                EngineNative.llama_memory_seq_cp(_memory, operation.Source.Value, target, 0, operation.Length);
+                break;
+            case CacheOperationKind.Truncate:
+                EngineNative.llama_memory_seq_rm(_memory, target, operation.Length, -1);
+                break;
+            default:
+                EngineNative.llama_memory_seq_rm(_memory, target, -1, -1);
+                break;
+        }
+    }
+
+    private void UseAdapter(string? name)
+    {
+        if (name == _activeAdapter) return;
+        var adapter = name is null ? 0 : _adapters[name].DangerousGetHandle();   // owned by this executor until it is disposed
+        var scale = 1f;
+        var status = EngineNative.llama_set_adapters_lora(_context, &adapter, name is null ? 0u : 1u, &scale);
+        if (status != 0) throw new InvalidOperationException($"llama_set_adapters_lora failed with {status}");
+        _activeAdapter = name;
+    }
+
+    private LlamaBatch Fill(StepPlan plan)
+    {
+        var batch = _batch;
+        batch.n_tokens = 0;
+        _rowCount = 0;
+        foreach (var part in plan.Parts)
+        {
+            var tokens = part.Tokens.Span;
+            for (var i = 0; i < tokens.Length; i++)
+            {
+                var at = batch.n_tokens++;
+                var wanted = part.Logits == LogitsWanted.All || part.Logits == LogitsWanted.Last && i == tokens.Length - 1;
+                batch.token[at] = tokens[i];
+                batch.pos[at] = part.Position + i;
+                batch.n_seq_id[at] = 1;
+                batch.seq_id[at][0] = part.Sequence.Value;
+                batch.logits[at] = (sbyte)(wanted ? 1 : 0);
+                if (wanted) _rows[_rowCount++] = at;
+            }
+        }
+        return batch;
+    }
+}

@@ -1,0 +1,17 @@
+using System.Text.Json.Nodes;
+
+namespace TokenMill.Shared.OpenAi;
+
+/// <summary>POST /v1/chat/completions.</summary>
+public sealed record ChatCompletionRequest : CompletionOptions
+{
+    /// <summary>As they came, since chat templates read keys that we do not know.</summary>
+    public required JsonArray Messages { get; init; }
+    public JsonArray? Tools { get; init; }
+    public JsonNode? ToolChoice { get; init; }
+    public JsonObject? ResponseFormat { get; init; }
+    public int? MaxCompletionTokens { get; init; }
+
+    /// <summary>More variables for the chat template.</summary>
+    public JsonObject? ChatTemplateKwargs { get; init; }
+}

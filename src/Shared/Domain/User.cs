@@ -8,6 +8,9 @@ public sealed class User : IdentityUser<UserId>
     public string DisplayName { get; set; } = "";
     public DateTimeOffset CreatedAt { get; set; }
 
+    /// <summary>The workspace this person works in now; one of their memberships.</summary>
+    public WorkspaceId? WorkspaceId { get; set; }
+
     /// <summary>Set: this person cannot sign in, and what is open ends at the next action.</summary>
     public DateTimeOffset? DeactivatedAt { get; set; }
 

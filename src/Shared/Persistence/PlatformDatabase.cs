@@ -21,11 +21,13 @@ public sealed class PlatformDatabase : IAsyncDisposable
         _options = _store.Options;
     }
 
+    public Changes Changes { get; } = new();
+
     /// <summary>Creates or updates the schema; call once before anything else.</summary>
     public Task MigrateAsync(CancellationToken cancellationToken) => _store.MigrateAsync(cancellationToken);
 
     /// <summary>A context that sees one workspace (<c>Open(workspaceId)</c>) or all (<c>Open(WorkspaceScope.All)</c>); the caller disposes it.</summary>
-    public PlatformDbContext Open(WorkspaceScope scope) => new(_options, scope, _gate);
+    public PlatformDbContext Open(WorkspaceScope scope) => new(_options, scope, _gate, Changes);
 
     /// <summary>Loads, changes and saves as one step; the changes are saved when <paramref name="work"/> returns, nothing when it throws.</summary>
     public async Task<T> WriteAsync<T>(WorkspaceScope scope, Func<PlatformDbContext, Task<T>> work, CancellationToken cancellationToken)
@@ -36,10 +38,11 @@ public sealed class PlatformDatabase : IAsyncDisposable
         var result = await work(db);
         await db.SaveChangesAsync(cancellationToken);
         await transaction.CommitAsync(cancellationToken);
+        db.PublishChanges();
         return result;
     }
 
-    /// <inheritdoc cref="WriteAsync{T}"/>
+    /// <inheritdoc cref="WriteAsync{T}(WorkspaceScope, Func{PlatformDbContext, Task{T}}, CancellationToken)"/>
     public Task WriteAsync(WorkspaceScope scope, Func<PlatformDbContext, Task> work, CancellationToken cancellationToken) =>
         WriteAsync(scope, async db => { await work(db); return Result.Ok; }, cancellationToken);
 
@@ -53,6 +56,7 @@ public sealed class PlatformDatabase : IAsyncDisposable
         if (!result.IsOk) return result;
         await db.SaveChangesAsync(cancellationToken);
         await transaction.CommitAsync(cancellationToken);
+        db.PublishChanges();
         return result;
     }
 

@@ -9,8 +9,10 @@ namespace TokenMill.Shared.Persistence;
 /// The platform's tables. Everything owned by a workspace is filtered by <see cref="Scope"/>; a row of another workspace cannot be
 /// written either. Opened by <see cref="PlatformDatabase"/>; one context per operation.
 /// </summary>
-public sealed class PlatformDbContext(DbContextOptions<PlatformDbContext> options, WorkspaceScope scope, WriteGate gate) : IdentityUserContext<User, UserId>(options)
+public sealed class PlatformDbContext(DbContextOptions<PlatformDbContext> options, WorkspaceScope scope, WriteGate gate, Changes changes) : IdentityUserContext<User, UserId>(options)
 {
+    private readonly HashSet<Change> _changes = [];
+
     public WorkspaceScope Scope { get; } = scope;
 
     public DbSet<Workspace> Workspaces => Set<Workspace>();
@@ -39,9 +41,12 @@ public sealed class PlatformDbContext(DbContextOptions<PlatformDbContext> option
     public override async Task<int> SaveChangesAsync(bool acceptAllChangesOnSuccess, CancellationToken cancellationToken = default)
     {
         RefuseForeignRows();
+        NoteChanges();
         if (Database.CurrentTransaction is not null) return await base.SaveChangesAsync(acceptAllChangesOnSuccess, cancellationToken);   // its owner holds the gate
-        using var _ = await gate.EnterAsync(cancellationToken);
-        return await base.SaveChangesAsync(acceptAllChangesOnSuccess, cancellationToken);
+        int rows;
+        using (await gate.EnterAsync(cancellationToken)) rows = await base.SaveChangesAsync(acceptAllChangesOnSuccess, cancellationToken);
+        PublishChanges();
+        return rows;
     }
 
     public override int SaveChanges(bool acceptAllChangesOnSuccess) => throw new NotSupportedException("Writes wait for the write gate: use SaveChangesAsync");
@@ -71,6 +76,19 @@ public sealed class PlatformDbContext(DbContextOptions<PlatformDbContext> option
 
     private void FilterByWorkspace<T>(ModelBuilder model) where T : class, IWorkspaceOwned =>
         model.Entity<T>().HasQueryFilter(row => SeesAll || row.WorkspaceId == VisibleWorkspace);
+
+    /// <summary>After the commit: tells the watchers what was written.</summary>
+    internal void PublishChanges()
+    {
+        changes.Publish(_changes);
+        _changes.Clear();
+    }
+
+    private void NoteChanges()
+    {
+        foreach (var entry in ChangeTracker.Entries<IWorkspaceOwned>())
+            if (entry.State is EntityState.Added or EntityState.Modified or EntityState.Deleted) _changes.Add(new Change(entry.Entity.WorkspaceId, entry.Metadata.ClrType));
+    }
 
     private void RefuseForeignRows()
     {

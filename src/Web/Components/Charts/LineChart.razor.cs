@@ -1,0 +1,112 @@
+using System.Globalization;
+using System.Text;
+using Microsoft.AspNetCore.Components;
+
+namespace TokenMill.Web.Components.Charts;
+
+/// <summary>
+/// Lines over a common x axis. Drawn on the server as one SVG that stretches with the page, while labels stay text of the page.
+/// Hovering a column shows every line's value there; that is style only, so it costs no round trip.
+/// </summary>
+public sealed partial class LineChart
+{
+    private const int MaxPointsPerLine = 400;
+    private const int Columns = 60;
+
+    private IReadOnlyList<Line> _lines = [];
+    private IReadOnlyList<Column> _columns = [];
+    private ChartScale _x = ChartScale.Between(0, 1, 4), _y = ChartScale.Between(0, 1, 4);
+
+    [Parameter, EditorRequired] public string Title { get; set; } = "";
+    [Parameter, EditorRequired] public IReadOnlyList<ChartSeries> Series { get; set; } = [];
+
+    /// <summary>What x counts, such as steps.</summary>
+    [Parameter] public string XUnit { get; set; } = "";
+
+    /// <summary>Where x will end, so that the line grows into the free place; else where the data ends.</summary>
+    [Parameter] public double? XEnd { get; set; }
+    [Parameter] public bool Logarithmic { get; set; }
+
+    /// <summary>Draws what was measured, without the moving averages.</summary>
+    [Parameter] public bool Raw { get; set; }
+    [Parameter] public int Height { get; set; } = 220;
+
+    /// <summary>When data will come.</summary>
+    [Parameter, EditorRequired] public string EmptySentence { get; set; } = "";
+
+    /// <summary>Small buttons at the right of the title.</summary>
+    [Parameter] public RenderFragment? Controls { get; set; }
+
+    private bool IsEmpty => Series.All(s => s.Points.Count == 0);
+
+    private string Spoken => IsEmpty ? EmptySentence : string.Join(", ", Series.Where(s => s.Points.Count > 0).Select(s => $"{s.Name} {Display.Significant(s.Points[^1].Y)}"));
+
+    protected override void OnParametersSet()
+    {
+        var points = Series.SelectMany(s => s.Points).ToList();
+        _y = ChartScale.Around(points.Select(p => p.Y), 4, Logarithmic);
+        var start = points.Count == 0 ? 0 : Math.Min(0, points.Min(p => p.X));
+        _x = ChartScale.Between(start, Math.Max(XEnd ?? 0, points.Count == 0 ? 1 : points.Max(p => p.X)), 4);
+        _lines = [.. Series.Where(s => s.Points.Count > 0).SelectMany(Draw)];
+        _columns = IsEmpty ? [] : [.. Enumerable.Range(0, Columns).Select(Values).OfType<Column>()];
+    }
+
+    private IEnumerable<Line> Draw(ChartSeries series)
+    {
+        var smooth = series.Smooth && !Raw && series.Points.Count > 2;
+        yield return new Line(Path(Thin(series.Points)), series.Color, Faint: smooth);
+        if (smooth) yield return new Line(Path(Thin(Average(series.Points))), series.Color, Faint: false);
+    }
+
+    /// <summary>Exponential moving average whose memory grows with the length of the line; corrected at the start, where it has little to average.</summary>
+    private static List<ChartPoint> Average(IReadOnlyList<ChartPoint> points)
+    {
+        var keep = 1 - 1 / Math.Clamp(points.Count / 25.0, 2, 20);
+        var (sum, weight) = (0.0, 0.0);
+        var averaged = new List<ChartPoint>(points.Count);
+        foreach (var point in points)
+        {
+            if (double.IsFinite(point.Y)) (sum, weight) = (sum * keep + point.Y * (1 - keep), weight * keep + 1 - keep);
+            if (weight > 0) averaged.Add(point with { Y = sum / weight });
+        }
+        return averaged;
+    }
+
+    /// <summary>At most so many points, always with the first and the last.</summary>
+    private static IReadOnlyList<ChartPoint> Thin(IReadOnlyList<ChartPoint> points)
+    {
+        if (points.Count <= MaxPointsPerLine) return points;
+        var stride = (points.Count - 1) / (double)(MaxPointsPerLine - 1);
+        return [.. Enumerable.Range(0, MaxPointsPerLine).Select(i => points[(int)Math.Round(i * stride)])];
+    }
+
+    private string Path(IReadOnlyList<ChartPoint> points)
+    {
+        var path = new StringBuilder();
+        var drawn = points.Where(p => _y.Shows(p.Y)).ToList();
+        foreach (var point in drawn) path.Append(CultureInfo.InvariantCulture, $"{(path.Length == 0 ? 'M' : 'L')}{_x.Place(point.X) * 1000:0.#} {1000 - _y.Place(point.Y) * 1000:0.#}");
+        if (drawn.Count == 1) path.Append("h4");                // a single value is still seen
+        return path.ToString();
+    }
+
+    private Column? Values(int index)
+    {
+        var (left, width) = (index / (double)Columns, 1.0 / Columns);
+        var values = new List<(string, int, double)>();
+        double? x = null;
+        foreach (var series in Series.Where(s => s.Points.Count > 0))
+        {
+            var nearest = series.Points.MinBy(p => Math.Abs(_x.Place(p.X) - (left + width / 2)));
+            if (Math.Abs(_x.Place(nearest.X) - (left + width / 2)) > 0.08) continue;
+            values.Add((series.Name, series.Color, nearest.Y));
+            x ??= nearest.X;
+        }
+        return x is { } at ? new Column(left, width, at, values) : null;
+    }
+
+    private static string Percent(double share) => (share * 100).ToString("0.##", CultureInfo.InvariantCulture) + "%";
+
+    private sealed record Line(string Path, int Color, bool Faint);
+
+    private sealed record Column(double Left, double Width, double X, IReadOnlyList<(string Name, int Color, double Value)> Values);
+}

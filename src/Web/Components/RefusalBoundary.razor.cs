@@ -1,0 +1,34 @@
+using Microsoft.AspNetCore.Components;
+using Microsoft.AspNetCore.Components.Routing;
+using TokenMill.Shared.Domain;
+
+namespace TokenMill.Web.Components;
+
+/// <summary>Around every page: shows a refusal as what it is, logs a bug, and is whole again on the next page.</summary>
+public sealed partial class RefusalBoundary : IDisposable
+{
+    [Inject] private NavigationManager Navigation { get; set; } = default!;
+    [Inject] private ILogger<RefusalBoundary> Logger { get; set; } = default!;
+
+    private Error Shown => CurrentException is RefusedException refused
+        ? refused.Error
+        : new Error("unexpected", "The page met an error it did not expect", "try again; the log of the platform has the details");
+
+    protected override void OnInitialized() => Navigation.LocationChanged += Leave;
+
+    protected override Task OnErrorAsync(Exception exception)
+    {
+        if (exception is not RefusedException) LogFailure(Logger, exception);
+        return Task.CompletedTask;
+    }
+
+    private void Leave(object? sender, LocationChangedEventArgs e)
+    {
+        if (CurrentException is not null) Recover();
+    }
+
+    public void Dispose() => Navigation.LocationChanged -= Leave;
+
+    [LoggerMessage(LogLevel.Error, "A page failed")]
+    private static partial void LogFailure(ILogger logger, Exception exception);
+}

@@ -1,0 +1,23 @@
+using System.Globalization;
+using Microsoft.Extensions.Localization;
+
+namespace TokenMill.Web.Localisation;
+
+/// <summary>Looks up texts by their English words, in the language of the reader: <c>L["Retry"]</c>, <c>L["{0} of {1} rows", good, all]</c>.</summary>
+public sealed class Localizer : IStringLocalizer
+{
+    public LocalizedString this[string name] => new(name, Text(name), Translations.Find(name, CultureInfo.CurrentUICulture) is null);
+
+    public LocalizedString this[string name, params object[] arguments] =>
+        new(name, string.Format(CultureInfo.CurrentCulture, Text(name), arguments), Translations.Find(name, CultureInfo.CurrentUICulture) is null);
+
+    public IEnumerable<LocalizedString> GetAllStrings(bool includeParentCultures) => Translations.All.Select(t => new LocalizedString(t.Key, t.Value));
+
+    private static string Text(string english) => Translations.Find(english, CultureInfo.CurrentUICulture) ?? english;
+}
+
+public static class LocalizerExtensions
+{
+    /// <summary>One or many: <c>L.Count(n, "{0} row", "{0} rows")</c>.</summary>
+    public static LocalizedString Count(this IStringLocalizer localizer, long count, string one, string many) => localizer[count == 1 ? one : many, count];
+}

@@ -3,8 +3,10 @@ using TokenMill.Web.Accounts;
 using TokenMill.Web.Commands;
 using TokenMill.Web.Components;
 using TokenMill.Web.Features.Admin;
+using TokenMill.Web.Features.FineTuning;
 using TokenMill.Web.Features.Home;
 using TokenMill.Web.Hosting;
+using TokenMill.Web.Jobs;
 
 namespace TokenMill.Web;
 
@@ -32,6 +34,8 @@ public static class Program
             .AddAccounts(data)
             .AddPortal()
             .AddHome()
+            .AddFineTuning(data.Root)
+            .AddJobs(data.QueueDatabase)
             .AddAdmin();
 
         var app = builder.Build();

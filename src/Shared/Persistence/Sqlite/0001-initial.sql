@@ -31,6 +31,7 @@ CREATE TABLE "Users" (
     "Id" TEXT NOT NULL CONSTRAINT "PK_Users" PRIMARY KEY,
     "DisplayName" TEXT NOT NULL,
     "CreatedAt" INTEGER NOT NULL,
+    "WorkspaceId" TEXT NULL,
     "DeactivatedAt" INTEGER NULL,
     "MustChangePassword" INTEGER NOT NULL,
     "UserName" TEXT NULL,

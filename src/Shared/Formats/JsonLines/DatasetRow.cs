@@ -1,0 +1,15 @@
+using System.Text.Json.Nodes;
+
+namespace TokenMill.Shared.Formats.JsonLines;
+
+/// <summary>A good row. <see cref="Utf8"/> is valid until the next row is asked for.</summary>
+public readonly record struct DatasetRow(long Row, long Record, ulong Hash, ReadOnlyMemory<byte> Utf8)
+{
+    public JsonObject Parse() => JsonNode.Parse(Utf8.Span)!.AsObject();
+
+    /// <summary>
+    /// Whether the row belongs to the held-out share of its data set. The hash of its content decides, so a row stays on its side
+    /// when others come or go, and equal rows stand on the same side.
+    /// </summary>
+    public bool IsHeldOut(double fraction) => StableHash.Mix(Hash) < fraction * ulong.MaxValue;
+}

@@ -1,0 +1,9 @@
+namespace TokenMill.Shared.Formats.JsonLines;
+
+/// <summary>A place such as <c>messages[1].content</c>; it becomes text only when something is found there.</summary>
+internal readonly record struct FieldPath(string List, int Index, string Key)
+{
+    public override string ToString() => $"{List}[{Index}].{Key}";
+
+    public static implicit operator string(FieldPath path) => path.ToString();
+}

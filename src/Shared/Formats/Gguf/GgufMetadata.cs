@@ -31,6 +31,9 @@ public sealed class GgufMetadata
     /// <summary>Elements of an array; null when the key is absent or no array.</summary>
     public long? Count(string key) => IsArray(key) ? _entries[key].Count : null;
 
+    /// <summary>Bytes of a text or an array in the file; known before it is read.</summary>
+    public long? SizeBytes(string key) => _entries.TryGetValue(key, out var entry) ? entry.SizeBytes : null;
+
     public string String(string key) => TryString(key) ?? throw Missing(key);
     public uint UInt32(string key) => TryUInt32(key) ?? throw Missing(key);
     public float Float32(string key) => TryFloat32(key) ?? throw Missing(key);

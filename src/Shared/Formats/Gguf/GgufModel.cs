@@ -60,7 +60,7 @@ public sealed record GgufModel
         return new GgufModel
         {
             Architecture = architecture.Name,
-            Parameters = file.Tensors.Sum(t => t.Elements),
+            Parameters = file.Tensors.Where(t => !t.Name.StartsWith("rope_f", StringComparison.Ordinal)).Sum(t => t.Elements),
             Types = file.Tensors.GroupBy(t => t.Type.ToString()).ToDictionary(g => g.Key, g => g.Count()),
             ContextLength = hyperparameters?.ContextLength ?? 0,
             Vocabulary = metadata.Count(GgufVocabulary.Tokens) ?? 0,

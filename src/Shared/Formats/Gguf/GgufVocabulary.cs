@@ -6,7 +6,8 @@ namespace TokenMill.Shared.Formats.Gguf;
 internal static class GgufVocabulary
 {
     public const string Tokens = "tokenizer.ggml.tokens", Model = "tokenizer.ggml.model";
-    private const int ControlType = 3, ByteType = 6;
+    private const int ByteType = 6;
+    private const long MaxTemplateBytes = 1 << 20;
     private const string Remedy = "the tokenizer is damaged: convert the model again from the original";
 
     private static readonly string[] SpecialIds =
@@ -41,6 +42,9 @@ internal static class GgufVocabulary
         if (metadata.TryUInt32("tokenizer.ggml.bos_token_id") is null && (pre is "gemma4" || model == "gemma4" || pre is "glm4" or "chatglm-bpe" && metadata.TryBool("tokenizer.ggml.add_bos_token") == true))
             throw Refuse("tokenizer.ggml.bos_token_id", "a beginning-of-sequence token is to be added, but none is named");
 
+        if (metadata.SizeBytes("tokenizer.chat_template") is { } templateBytes and > MaxTemplateBytes)
+            throw GgufFile.Refuse("tokenizer.chat_template", "template-budget", $"a chat template of {templateBytes:N0} bytes; at most {MaxTemplateBytes:N0} are read", "choose another chat template for this model");
+
         CheckTokens(metadata, model);
     }
 
@@ -66,10 +70,6 @@ internal static class GgufVocabulary
                 if (!seen.ContainsKey(token))
                     throw GgufFile.Refuse("general.name", "gguf-tokenizer", $"the name '{name}' makes llama.cpp demand the token {token}, which is not there", "give the model another name in general.name");
     }
-
-    /// <summary>Texts of the tokens that steer a conversation; they keep their type through every export.</summary>
-    public static IEnumerable<int> ControlTokens(GgufMetadata metadata) =>
-        metadata.TryInt32s("tokenizer.ggml.token_type")?.Index().Where(t => t.Item == ControlType).Select(t => t.Index) ?? [];
 
     private static bool IsByte(string text) => text.Length == 6 && text.StartsWith("<0x", StringComparison.Ordinal) && text[5] == '>'
         && byte.TryParse(text.AsSpan(3, 2), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out _);

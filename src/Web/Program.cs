@@ -3,8 +3,11 @@ using TokenMill.Web.Accounts;
 using TokenMill.Web.Commands;
 using TokenMill.Web.Components;
 using TokenMill.Web.Features.Admin;
+using TokenMill.Web.Features.Deployments;
 using TokenMill.Web.Features.FineTuning;
 using TokenMill.Web.Features.Home;
+using TokenMill.Web.Features.Playground;
+using TokenMill.Web.Gateway;
 using TokenMill.Web.Hosting;
 using TokenMill.Web.Jobs;
 
@@ -35,6 +38,9 @@ public static class Program
             .AddPortal()
             .AddHome()
             .AddFineTuning(data.Root)
+            .AddDeployments()
+            .AddPlayground()
+            .AddGateway()
             .AddJobs(data.QueueDatabase)
             .AddAdmin();
 
@@ -42,6 +48,8 @@ public static class Program
         app.UsePlatform();
         app.MapAccounts();
         app.MapAdmin();
+        app.MapPlayground();
+        app.MapGateway();
         app.MapPortal();
         return app;
     }

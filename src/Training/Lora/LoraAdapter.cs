@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using TokenMill.Shared.Domain;
+using TokenMill.Shared.Formats.HuggingFace;
 using TokenMill.Shared.Jobs;
 using TokenMill.Training.Models;
 using TokenMill.Training.Torch;
@@ -20,7 +21,7 @@ public sealed class LoraAdapter : IDisposable
     public int Rank { get; }
     public double Alpha { get; }
     public bool RankStabilised { get; }
-    public IReadOnlyList<LoraPair> Pairs => _pairs;
+    public double Scale => Alpha / (RankStabilised ? Math.Sqrt(Rank) : Rank);
 
     /// <summary>The last words of the adapted projections, in the order of the model.</summary>
     public IReadOnlyList<string> Targets => [.. _pairs.Select(pair => pair.Module[(pair.Module.LastIndexOf('.') + 1)..]).Distinct()];
@@ -35,23 +36,26 @@ public sealed class LoraAdapter : IDisposable
             var a = new float[spec.Rank * site.Inputs];
             var bound = 1 / Math.Sqrt(site.Inputs);
             foreach (ref var value in a.AsSpan()) value = (float)((2 * random.Uniform() - 1) * bound);
-            adapter.Attach(site, new LoraWeights(site.Module, spec.Rank, site.Inputs, site.Outputs, a, new float[site.Outputs * spec.Rank]), trains: true);
+            adapter.Attach(site, new LoraWeights(site.Module, spec.Rank, site.Inputs, site.Outputs, a, new float[site.Outputs * spec.Rank]), adapter.Scale, trains: true);
         }
         return adapter;
     }
 
-    /// <summary>Adapters with given weights, to use or (<paramref name="trains"/>) to go on training.</summary>
-    public static LoraAdapter From(CausalModel model, IReadOnlyList<LoraWeights> weights, int rank, double alpha, bool rankStabilised, bool trains)
+    /// <summary>An adapter of a PEFT folder, to use or (<paramref name="trains"/>) to go on training.</summary>
+    public static LoraAdapter Load(CausalModel model, string folder, bool trains)
     {
-        var adapter = new LoraAdapter(rank, alpha, rankStabilised);
+        using var file = PeftAdapter.Open(folder);
+        if (file.Config.Dora) throw new RefusedException("adapter-unsupported", "a DoRA adapter", "merge it into its base first");
+        if (trains && (file.Config.RankPattern.Count > 0 || file.Config.AlphaPattern.Count > 0))
+            throw new RefusedException("adapter-unsupported", "an adapter with ranks or alphas of its own for some modules cannot be trained further", "start from an adapter with one rank");
+        var adapter = new LoraAdapter(file.Config.Rank, file.Config.Alpha, file.Config.RankStabilised);
         var sites = model.AdapterSites().ToDictionary(site => site.Module);
-        foreach (var pair in weights)
+        foreach (var (module, pair) in file.Pairs)
         {
-            if (!sites.TryGetValue(pair.Module, out var site))
-                throw new RefusedException("adapter-does-not-fit", $"the adapter has weights for {pair.Module}, which this model lacks", "choose the base model that the adapter was trained on");
-            if (pair.Inputs != site.Inputs || pair.Outputs != site.Outputs || pair.Rank != rank)
-                throw new RefusedException("adapter-does-not-fit", $"{pair.Module}: the adapter is {pair.Outputs} × {pair.Rank} × {pair.Inputs}, the model needs {site.Outputs} × {rank} × {site.Inputs}", "choose the base model that the adapter was trained on");
-            adapter.Attach(site, pair, trains);
+            var (rank, inputs, outputs) = ((int)pair.A.Shape[0], (int)pair.A.Shape[1], (int)pair.B.Shape[0]);
+            if (!sites.TryGetValue(module, out var site) || inputs != site.Inputs || outputs != site.Outputs)
+                throw new RefusedException("adapter-base-mismatch", $"{module} ({outputs} × {inputs}) of the adapter is not in this model", "choose the base that the adapter was made for");
+            adapter.Attach(site, new LoraWeights(module, rank, inputs, outputs, file.Weights.ReadFloats(pair.A), file.Weights.ReadFloats(pair.B)), file.Config.ScaleOf(module), trains);
         }
         return adapter;
     }
@@ -64,7 +68,7 @@ public sealed class LoraAdapter : IDisposable
 
     /// <summary>The current numbers, for export.</summary>
     public IEnumerable<LoraWeights> Weights() =>
-        _pairs.Select(pair => new LoraWeights(pair.Module, Rank, (int)pair.A.Shape[1], (int)pair.B.Shape[0], pair.A.ToFloats(), pair.B.ToFloats()));
+        _pairs.Select(pair => new LoraWeights(pair.Module, (int)pair.A.Shape[0], (int)pair.A.Shape[1], (int)pair.B.Shape[0], pair.A.ToFloats(), pair.B.ToFloats()));
 
     public void Dispose()
     {
@@ -75,10 +79,9 @@ public sealed class LoraAdapter : IDisposable
         }
     }
 
-    private void Attach(AdapterSite site, LoraWeights weights, bool trains)
+    private void Attach(AdapterSite site, LoraWeights weights, double scale, bool trains)
     {
-        var scale = Alpha / (RankStabilised ? Math.Sqrt(Rank) : Rank);
-        var pair = TensorScope.Detached(() => new LoraPair(site.Module, Tensor.From(weights.A, Rank, site.Inputs), Tensor.From(weights.B, site.Outputs, Rank), (float)scale));
+        var pair = TensorScope.Detached(() => new LoraPair(site.Module, Tensor.From(weights.A, weights.Rank, site.Inputs), Tensor.From(weights.B, site.Outputs, weights.Rank), (float)scale));
         if (trains)
         {
             pair.A.RequireGradient();

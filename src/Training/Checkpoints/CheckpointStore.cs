@@ -1,0 +1,108 @@
+using System.Globalization;
+using System.Runtime.InteropServices;
+using System.Security.Cryptography;
+using System.Text;
+using TokenMill.Shared;
+using TokenMill.Shared.Domain;
+using TokenMill.Shared.Formats;
+using TokenMill.Shared.Formats.Safetensors;
+using TokenMill.Training.Torch;
+
+namespace TokenMill.Training.Checkpoints;
+
+/// <summary>
+/// Checkpoints of a run, a folder each: state.safetensors (parameters and moments, fp32) and state.json with its hash. A
+/// checkpoint is written beside the others under a temporary name, flushed to disk, then renamed: it is there whole or not
+/// at all. Older ones are removed once the new one is safe.
+/// </summary>
+public sealed class CheckpointStore(string folder, int keep)
+{
+    public const int Version = 1;
+    private const string StateName = "state.json", TensorsName = "state.safetensors", Prefix = "step-", Temporary = ".writing-";
+
+    /// <summary>Tensors copied out of the run, so that they can be written while it goes on.</summary>
+    public sealed record Snapshot(Checkpoint Checkpoint, IReadOnlyList<(string Name, long[] Shape, byte[] Bytes)> Tensors);
+
+    public static Snapshot Take(Checkpoint checkpoint, IEnumerable<(string Name, Tensor Value)> tensors) => new(checkpoint, [.. tensors.Select(tensor =>
+    {
+        var shape = tensor.Value.Shape;
+        var bytes = new byte[shape.Aggregate(1L, (product, size) => product * size) * sizeof(float)];
+        tensor.Value.Read(bytes);
+        return (tensor.Name, shape, bytes);
+    })]);
+
+    /// <summary>Writes a snapshot and gives its folder.</summary>
+    public string Write(Snapshot snapshot)
+    {
+        Directory.CreateDirectory(folder);
+        foreach (var abandoned in Directory.EnumerateDirectories(folder, Temporary + "*")) Directory.Delete(abandoned, recursive: true);
+        var temporary = Path.Combine(folder, $"{Temporary}{snapshot.Checkpoint.Step}");
+        Directory.CreateDirectory(temporary);
+
+        var writer = new SafetensorsWriter();
+        foreach (var (name, shape, bytes) in snapshot.Tensors) writer.Add(name, shape, SafetensorsType.F32, stream => stream.Write(bytes));
+        var tensors = Path.Combine(temporary, TensorsName);
+        writer.Save(tensors);
+        var checkpoint = snapshot.Checkpoint with { Sha256 = Hash(tensors) };
+        AtomicFile.Write(Path.Combine(temporary, StateName), stream => stream.Write(Encoding.UTF8.GetBytes(Json.Serialize(checkpoint))));
+
+        var path = Path.Combine(folder, $"{Prefix}{checkpoint.Step:D8}");
+        if (Directory.Exists(path)) Directory.Delete(path, recursive: true);
+        Directory.Move(temporary, path);
+        Disk.FlushFolder(folder);
+        foreach (var old in Steps().Skip(keep)) Directory.Delete(old, recursive: true);
+        return path;
+    }
+
+    /// <summary>
+    /// The newest checkpoint that is whole, its tensors written into <paramref name="tensors"/>; null when there is none yet.
+    /// Each damaged one that is passed over is reported.
+    /// </summary>
+    /// <exception cref="RefusedException">Checkpoints are there, but none is whole.</exception>
+    public Checkpoint? Restore(IReadOnlyList<(string Name, Tensor Value)> tensors, Action<string> damaged)
+    {
+        var steps = Steps().ToList();
+        foreach (var path in steps)
+        {
+            try
+            {
+                return Read(path, tensors);
+            }
+            catch (Exception e) when (e is RefusedException or IOException or System.Text.Json.JsonException)
+            {
+                damaged($"{path} cannot be used: {e.Message}");
+            }
+        }
+        return steps.Count == 0 ? null : throw new RefusedException("checkpoints-damaged", $"none of the {steps.Count} checkpoints in {folder} is whole", "start again in a new output folder");
+    }
+
+    private static Checkpoint Read(string path, IReadOnlyList<(string Name, Tensor Value)> tensors)
+    {
+        var checkpoint = Json.Deserialize<Checkpoint>(File.ReadAllText(Path.Combine(path, StateName)));
+        if (checkpoint.Version != Version) throw Damaged($"it is of version {checkpoint.Version}, this program reads {Version}");
+        var file = Path.Combine(path, TensorsName);
+        if (Hash(file) != checkpoint.Sha256) throw Damaged("its hash is not the one it was written with");
+        using var opened = SafetensorsFile.Open(file);
+        if (opened.Tensors.Count != tensors.Count) throw Damaged($"it holds {opened.Tensors.Count} tensors, the run has {tensors.Count}");
+        foreach (var (name, value) in tensors)
+        {
+            var stored = opened.Find(name) ?? throw Damaged($"{name} is missing");
+            if (!stored.Has(value.Shape)) throw Damaged($"{name} has another shape");
+            value.Write(MemoryMarshal.AsBytes(opened.ReadFloats(stored).AsSpan()));
+        }
+        return checkpoint;
+    }
+
+    /// <summary>Folders of finished checkpoints, newest first.</summary>
+    private IEnumerable<string> Steps() => !Directory.Exists(folder) ? [] : Directory.EnumerateDirectories(folder, Prefix + "*")
+        .Where(path => int.TryParse(Path.GetFileName(path)[Prefix.Length..], NumberStyles.None, CultureInfo.InvariantCulture, out _))
+        .OrderByDescending(path => path, StringComparer.Ordinal);
+
+    private static string Hash(string path)
+    {
+        using var stream = File.OpenRead(path);
+        return Convert.ToHexStringLower(SHA256.HashData(stream));
+    }
+
+    private static RefusedException Damaged(string why) => new("checkpoint-damaged", why);
+}

@@ -2,12 +2,9 @@ using TokenMill.Shared.CommandLine;
 using TokenMill.Web.Accounts;
 using TokenMill.Web.Commands;
 using TokenMill.Web.Components;
-using TokenMill.Web.Features.Admin;
-using TokenMill.Web.Features.Deployments;
-using TokenMill.Web.Features.FineTuning;
-using TokenMill.Web.Features.Home;
-using TokenMill.Web.Features.Playground;
-using TokenMill.Web.Gateway;
+app.MapPlayground();
+        app.MapGateway();
+        app.MapSettings();
 using TokenMill.Web.Hosting;
 using TokenMill.Web.Jobs;
 
@@ -42,14 +39,20 @@ public static class Program
             .AddPlayground()
             .AddGateway()
             .AddJobs(data.QueueDatabase)
-            .AddAdmin();
+            .AddApiKeys()
+            .AddUsers()
+            .AddSettings();
 
         var app = builder.Build();
         app.UsePlatform();
         app.MapAccounts();
+<<<<<<< HEAD
         app.MapAdmin();
         app.MapPlayground();
         app.MapGateway();
+=======
+        app.MapSettings();
+>>>>>>> 2788a3b (Home, people, API keys, settings)
         app.MapPortal();
         return app;
     }

@@ -17,6 +17,9 @@ public sealed class Display(TimeProvider time, IStringLocalizer localizer)
 
     public string Number(double value, int decimals = 0) => value.ToString("N" + decimals, Culture);
 
+    /// <summary>Without needless zeros and thousands: for axes.</summary>
+    public string Plain(double value, int decimals) => value.ToString("0." + new string('#', decimals), Culture);
+
     public string Percent(double share, int decimals = 0) => (share * 100).ToString("N" + decimals, Culture) + " %";
 
     /// <summary>Three digits that matter: 0.0031, 1.61, 412, 6.1e-5.</summary>

@@ -19,5 +19,5 @@ public sealed class Localizer : IStringLocalizer
 public static class LocalizerExtensions
 {
     /// <summary>One or many: <c>L.Count(n, "{0} row", "{0} rows")</c>.</summary>
-    public static LocalizedString Count(this IStringLocalizer localizer, long count, string one, string many) => localizer[count == 1 ? one : many, count];
+    public static LocalizedString Count(this IStringLocalizer localizer, long count, string one, string many, params object[] more) => localizer[count == 1 ? one : many, [count, .. more]];
 }

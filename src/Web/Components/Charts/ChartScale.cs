@@ -10,6 +10,17 @@ public sealed class ChartScale
 
     public IReadOnlyList<double> Ticks { get; }
 
+    /// <summary>Decimals that tell neighbouring ticks apart.</summary>
+    public int Decimals
+    {
+        get
+        {
+            if (_log || Ticks.Count < 2) return _log ? 3 : 0;
+            var step = Ticks[1] - Ticks[0];
+            return Math.Clamp((int)Math.Ceiling(-Math.Log10(step) - 1e-9), 0, 8);
+        }
+    }
+
     /// <summary>An axis that shows all of these values, from a tick to a tick.</summary>
     public static ChartScale Around(IEnumerable<double> values, int ticks, bool log = false)
     {

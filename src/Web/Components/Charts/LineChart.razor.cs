@@ -23,6 +23,12 @@ public sealed partial class LineChart
     /// <summary>What x counts, such as steps.</summary>
     [Parameter] public string XUnit { get; set; } = "";
 
+    /// <summary>How x is written, where it is not a plain number.</summary>
+    [Parameter] public Func<double, string>? XText { get; set; }
+
+    /// <summary>Where x begins; else at 0 or the first value.</summary>
+    [Parameter] public double? XStart { get; set; }
+
     /// <summary>Where x will end, so that the line grows into the free place; else where the data ends.</summary>
     [Parameter] public double? XEnd { get; set; }
     [Parameter] public bool Logarithmic { get; set; }
@@ -41,12 +47,17 @@ public sealed partial class LineChart
 
     private string Spoken => IsEmpty ? EmptySentence : string.Join(", ", Series.Where(s => s.Points.Count > 0).Select(s => $"{s.Name} {Display.Significant(s.Points[^1].Y)}"));
 
+    private string XLabel(double x) => XText?.Invoke(x) ?? Display.Number(x);
+
+    private string YLabel(double y) => Math.Abs(y) >= 1e4 ? Display.Short(y) : _y.Decimals > 4 ? Display.Significant(y) : Display.Plain(y, _y.Decimals);
+
     protected override void OnParametersSet()
     {
         var points = Series.SelectMany(s => s.Points).ToList();
         _y = ChartScale.Around(points.Select(p => p.Y), 4, Logarithmic);
-        var start = points.Count == 0 ? 0 : Math.Min(0, points.Min(p => p.X));
-        _x = ChartScale.Between(start, Math.Max(XEnd ?? 0, points.Count == 0 ? 1 : points.Max(p => p.X)), 4);
+        var start = XStart ?? (points.Count == 0 ? 0 : Math.Min(0, points.Min(p => p.X)));
+        var end = points.Count == 0 ? XEnd ?? start + 1 : points.Max(p => p.X);
+        _x = ChartScale.Between(start, XEnd is { } planned ? Math.Max(planned, end) : end, 4);
         _lines = [.. Series.Where(s => s.Points.Count > 0).SelectMany(Draw)];
         _columns = IsEmpty ? [] : [.. Enumerable.Range(0, Columns).Select(Values).OfType<Column>()];
     }

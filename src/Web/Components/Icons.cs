@@ -12,8 +12,8 @@ public static class Icons
     public const string Playground = "M4.5 5h15v11h-9l-4.5 4v-4H4.5z";
     public const string Keys = "M15 4.5a4.5 4.5 0 1 0 0 9 4.5 4.5 0 0 0 0-9zM11.8 12.2 4.5 19.5M7 17l2.5 2.5M9.5 14.5l2 2";
     public const string Usage = "M4.5 4.5h15v15h-15zM8 15l3-4 2.5 2L16.5 8.5";
-    public const string Queue = "M4.5 6.500h15M4.5 12h15M4.5 17.500h9";
-    public const string Users = "M9 11.500a3.5 3.5 0 1 0 0-7 3.5 3.5 0 0 0 0 7zM2.5 20c.5-4 3-5.5 6.5-5.500s6 1.5 6.5 5.500M15.5 5a3.3 3.3 0 0 1 0 6.300M17.5 14.800c2.3.6 3.7 2.2 4 5.2";
-    public const string Settings = "M12 8.500a3.5 3.5 0 1 0 0 7 3.5 3.5 0 0 0 0-7zM12 3v3M12 18v3M3 12h3M18 12h3M5.6 5.600l2.1 2.100M16.3 16.300l2.1 2.100M18.4 5.600l-2.1 2.100M7.7 16.300l-2.1 2.1";
+    public const string Queue = "M4.5 6.5h15M4.5 12h15M4.5 17.5h9";
+    public const string Users = "M9 11.5a3.5 3.5 0 1 0 0-7 3.5 3.5 0 0 0 0 7zM2.5 20c.5-4 3-5.5 6.5-5.5s6 1.5 6.5 5.5M15.5 5a3.3 3.3 0 0 1 0 6.3M17.5 14.8c2.3.6 3.7 2.2 4 5.2";
+    public const string Settings = "M12 8.5a3.5 3.5 0 1 0 0 7 3.5 3.5 0 0 0 0-7zM12 3v3M12 18v3M3 12h3M18 12h3M5.6 5.6l2.1 2.1M16.3 16.3l2.1 2.1M18.4 5.6l-2.1 2.1M7.7 16.3l-2.1 2.1";
     public const string More = "M5 12h.01M12 12h.01M19 12h.01";
 }

@@ -2,9 +2,14 @@ using TokenMill.Shared.CommandLine;
 using TokenMill.Web.Accounts;
 using TokenMill.Web.Commands;
 using TokenMill.Web.Components;
-app.MapPlayground();
-        app.MapGateway();
-        app.MapSettings();
+using TokenMill.Web.Features.ApiKeys;
+using TokenMill.Web.Features.Deployments;
+using TokenMill.Web.Features.FineTuning;
+using TokenMill.Web.Features.Home;
+using TokenMill.Web.Features.Playground;
+using TokenMill.Web.Features.Settings;
+using TokenMill.Web.Features.Users;
+using TokenMill.Web.Gateway;
 using TokenMill.Web.Hosting;
 using TokenMill.Web.Jobs;
 
@@ -46,13 +51,9 @@ public static class Program
         var app = builder.Build();
         app.UsePlatform();
         app.MapAccounts();
-<<<<<<< HEAD
-        app.MapAdmin();
         app.MapPlayground();
         app.MapGateway();
-=======
         app.MapSettings();
->>>>>>> 2788a3b (Home, people, API keys, settings)
         app.MapPortal();
         return app;
     }

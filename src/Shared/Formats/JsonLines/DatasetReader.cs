@@ -15,15 +15,18 @@ public sealed class DatasetReader(string path, DatasetReaderOptions? options = n
 
     private readonly DatasetReaderOptions _options = options ?? new();
     private readonly StrictJson _json = new();
-    private readonly MessagesFormat _messages = new(new ContentCheck());
     private readonly RowFindings _findings = new();
     private readonly RowIndex _rows = new();
     private readonly NearDuplicates _nearDuplicates = new();
     private FindingList _errors = null!, _warnings = null!;
+    private IRowFormat _format = null!;
     private LeakIndex? _training;
     private DatasetReport? _report;
 
     public DatasetReport Report => _report ?? throw new InvalidOperationException("the rows have not been read to the end");
+
+    /// <summary>The format that the rows have; known once the first row is read.</summary>
+    public string Format { get; private set; } = "messages";
 
     /// <summary>Reads everything for the report alone.</summary>
     public static DatasetReport Check(string path, DatasetReaderOptions? options = null, CancellationToken cancellationToken = default)
@@ -63,7 +66,7 @@ public sealed class DatasetReader(string path, DatasetReaderOptions? options = n
     {
         public DatasetFile? File;
         public RecordReader? Records;
-        public string Format = "messages", Encoding = "unknown";
+        public string Encoding = "unknown";
         public long GoodRows;
 
         public void Dispose()
@@ -86,7 +89,7 @@ public sealed class DatasetReader(string path, DatasetReaderOptions? options = n
             var error = new RowFinding(null, null, null, e.Error.Code, e.Error.Remedy.Length == 0 ? e.Error.Message : $"{e.Error.Message}; {e.Error.Remedy}");
             _report = new DatasetReport
             {
-                Accepted = false, Format = source.Format, Encoding = source.Encoding, Rows = null, GoodRows = 0,
+                Accepted = false, Format = Format, Encoding = source.Encoding, Rows = null, GoodRows = 0,
                 Errors = [error], ErrorCount = 1, Warnings = [], WarningCount = 0, Codes = new Dictionary<string, long> { [error.Code] = 1 },
             };
             return false;
@@ -95,9 +98,13 @@ public sealed class DatasetReader(string path, DatasetReaderOptions? options = n
 
     private void Open(Source source, CancellationToken cancellationToken)
     {
-        source.Format = _options.Format == "auto" ? Guess(cancellationToken) : _options.Format;
-        if (source.Format != "messages")
-            throw new RefusedException("format-not-supported", $"rows of the format {source.Format} cannot be trained yet", "write each row as {\"messages\": [{\"role\", \"content\"}, …]}");
+        Format = _options.Format == "auto" ? Guess(cancellationToken) : _options.Format;
+        _format = Format switch
+        {
+            "messages" => new MessagesFormat(new ContentCheck()),
+            "tokens" => new TokensFormat(),
+            _ => throw new RefusedException("format-not-supported", $"rows of the format {Format} cannot be trained yet", "write each row as {\"messages\": [{\"role\", \"content\"}, …]}"),
+        };
         if (_options.Against is { } training) _training = ReadTraining(training, cancellationToken);
         source.File = DatasetFile.Open(path, _options.MaxUnpackedBytes, cancellationToken);
         source.Encoding = source.File.Encoding;
@@ -138,13 +145,13 @@ public sealed class DatasetReader(string path, DatasetReaderOptions? options = n
     private void CheckContent(RecordReader records)
     {
         using var document = JsonDocument.Parse(records.Bytes, new JsonDocumentOptions { MaxDepth = StrictJson.MaxDepth });
-        _messages.Check(document.RootElement, _findings);
+        _format.Check(document.RootElement, _findings);
         if (!_options.Warnings || _findings.HasErrors) return;
         if (!_rows.TryAdd(_json.Hash, records.Row, out var earlier))
             _findings.Warn(null, "duplicate", $"the same as row {earlier:N0}; remove one, unless it shall count twice", ofRow: earlier);
-        else if (_nearDuplicates.Add(_messages.Text, records.Row) is var (similar, similarity))
+        else if (_nearDuplicates.Add(_format.Text, records.Row) is var (similar, similarity))
             _findings.Warn(null, "near-duplicate", $"almost the same as row {similar:N0} ({similarity:P0} of its 5-grams); remove one, unless both shall count", ofRow: similar);
-        _training?.Check(_messages.Keys(_json.Hash), _findings);
+        _training?.Check(_format.Keys(_json.Hash), _findings);
     }
 
     private void Finish(Source source)
@@ -159,7 +166,7 @@ public sealed class DatasetReader(string path, DatasetReaderOptions? options = n
         foreach (var (code, count) in _warnings.Codes) codes[code] = count;
         _report = new DatasetReport
         {
-            Accepted = source.GoodRows > 0, Format = source.Format, Encoding = source.Encoding, Rows = rows, GoodRows = source.GoodRows,
+            Accepted = source.GoodRows > 0, Format = Format, Encoding = source.Encoding, Rows = rows, GoodRows = source.GoodRows,
             Errors = _errors.Kept, ErrorCount = _errors.Count, Warnings = _warnings.Kept, WarningCount = _warnings.Count, Codes = codes,
         };
     }
@@ -184,7 +191,7 @@ public sealed class DatasetReader(string path, DatasetReaderOptions? options = n
     {
         var index = new LeakIndex();
         var reader = new DatasetReader(training, _options with { Against = null, Warnings = false, Progress = null });
-        foreach (var row in reader.Rows(cancellationToken)) index.Add(reader._messages.Keys(row.Hash), row.Row);
+        foreach (var row in reader.Rows(cancellationToken)) index.Add(reader._format.Keys(row.Hash), row.Row);
         if (!reader.Report.Accepted)
             throw new RefusedException("training-file-refused", $"the training file to compare with has no good row: {reader.Report.Errors[0].Message}", "choose the file that the model is trained with");
         return index;

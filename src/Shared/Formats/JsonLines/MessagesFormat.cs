@@ -7,7 +7,7 @@ namespace TokenMill.Shared.Formats.JsonLines;
 /// Rows of the form <c>{"messages":[{"role","content",…}],"tools":[…]}</c>. Errors are what cannot be learned from;
 /// odd order and unknown keys are warnings. Faults inside messages come before those of the row as a whole, so that one fault is said once.
 /// </summary>
-internal sealed class MessagesFormat(ContentCheck content)
+internal sealed class MessagesFormat(ContentCheck content) : IRowFormat
 {
     private static readonly string[] Roles = ["system", "user", "assistant", "tool"];
     private static readonly Dictionary<string, string> OtherNames = new(StringComparer.OrdinalIgnoreCase)
@@ -21,10 +21,8 @@ internal sealed class MessagesFormat(ContentCheck content)
     private readonly ArrayBufferWriter<char> _text = new(1024);
     private ulong _loose, _prompt;
 
-    /// <summary>All text of the last row, message after message, for comparing rows.</summary>
     public ReadOnlySpan<char> Text => _text.WrittenSpan;
 
-    /// <summary>By what the last row is compared with rows of another file.</summary>
     public RowKeys Keys(ulong row) => new(row, _loose, _prompt);
 
     public void Check(JsonElement row, RowFindings findings)

@@ -5,12 +5,13 @@ namespace TokenMill.Shared.Formats.JsonLines;
 /// <summary>Tells by its keys which format a row is written in.</summary>
 internal static class RowShape
 {
-    /// <summary>messages, alpaca, sharegpt, preference, preference-openai, text, or null.</summary>
+    /// <summary>messages, alpaca, sharegpt, preference, preference-openai, text, tokens, or null.</summary>
     public static string? Of(JsonElement row)
     {
         if (row.ValueKind != JsonValueKind.Object) return null;
         if (row.Property("messages"u8) is not null) return "messages";
         if (row.Property("conversations"u8) is not null) return "sharegpt";
+        if (row.Property("ids"u8) is not null || row.Property("chosen"u8)?.Property("ids"u8) is not null) return "tokens";
         if (row.Property("preferred_output"u8) is not null || row.Property("non_preferred_output"u8) is not null) return "preference-openai";
         if (row.Property("chosen"u8) is not null || row.Property("rejected"u8) is not null) return "preference";
         if (row.Property("instruction"u8) is not null) return "alpaca";

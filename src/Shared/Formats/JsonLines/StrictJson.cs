@@ -21,7 +21,7 @@ internal sealed class StrictJson
 
     /// <summary>Keys that some format reads; what else a row holds does not make it another row.</summary>
     private static readonly byte[][] KnownKeys = Array.ConvertAll(
-        ["messages", "tools", "conversations", "instruction", "input", "output", "system", "history", "prompt", "chosen", "rejected", "preferred_output", "non_preferred_output", "text"],
+        ["messages", "tools", "conversations", "instruction", "input", "output", "system", "history", "prompt", "chosen", "rejected", "preferred_output", "non_preferred_output", "text", "ids", "labels"],
         Encoding.UTF8.GetBytes);
 
     private readonly Level[] _levels = new Level[MaxDepth + 1];

@@ -1,0 +1,72 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using TokenMill.Shared.ChatTemplates;
+using TokenMill.Shared.Domain;
+using TokenMill.Shared.Jobs;
+
+namespace TokenMill.Training.Data;
+
+/// <summary>
+/// What is learned from one row. Rows of token ids are taken as they are; conversations go through the chat template;
+/// pre-training learns every token of either.
+/// </summary>
+internal sealed class RowEncoder(ConversationEncoder? conversations, TrainingMethod method, int vocabularySize)
+{
+    /// <exception cref="RefusedException">The row cannot be trained; the message does not name it.</exception>
+    public IReadOnlyList<EncodedExample> Encode(byte[] utf8, string format)
+    {
+        var examples = format == "tokens" ? Tokens(utf8) : Conversation(utf8);
+        if (examples.Count == 0 || examples.Any(e => e.SupervisedTokens == 0))
+            throw new RefusedException("nothing-supervised", "no token of the row is learned", "give it an answer to learn, or remove the row");
+        return examples;
+    }
+
+    private IReadOnlyList<EncodedExample> Conversation(byte[] utf8)
+    {
+        if (method == TrainingMethod.Dpo) throw new RefusedException("not-preferences", "the row is a conversation, and this method learns from pairs of answers", "choose rows with chosen and rejected, or another method");
+        var encoder = conversations ?? throw new RefusedException("no-chat-template", "the model has no chat template, so conversations cannot be encoded", "choose a model that was tuned for chat, or data of token ids");
+        try
+        {
+            var examples = encoder.Examples(JsonNode.Parse(utf8)!.AsObject());
+            return method == TrainingMethod.Pretrain ? [.. examples.Select(e => new EncodedExample(e.Ids, e.Ids))] : examples;
+        }
+        catch (TemplateException e)
+        {
+            throw new RefusedException(new Error("template-refused", $"the model's chat template does not take the row: {e.Message}", "change the row, or choose another model"), e);
+        }
+    }
+
+    private IReadOnlyList<EncodedExample> Tokens(byte[] utf8)
+    {
+        using var row = JsonDocument.Parse(utf8);
+        var root = row.RootElement;
+        var isPair = root.TryGetProperty("chosen", out var chosen);
+        if (isPair != (method == TrainingMethod.Dpo))
+            throw new RefusedException(isPair ? "not-sequences" : "not-preferences", isPair ? "the row is a pair of answers, and this method learns from single ones" : "the row is a single sequence, and this method learns from pairs of answers", "choose other data, or another method");
+        return isPair ? [Sequence(chosen), Sequence(root.GetProperty("rejected"))] : [Sequence(root)];
+    }
+
+    private EncodedExample Sequence(JsonElement sequence)
+    {
+        var ids = Integers(sequence.GetProperty("ids"));
+        var labels = Integers(sequence.GetProperty("labels"));
+        foreach (var id in ids) Known(id);
+        foreach (var label in labels)
+            if (label != EncodedExample.Unsupervised) Known(label);
+        return new EncodedExample(ids, labels);
+    }
+
+    private void Known(int id)
+    {
+        if ((uint)id >= (uint)vocabularySize)
+            throw new RefusedException("unknown-token", $"{id} is not among the ids 0 to {vocabularySize - 1:N0} of the model's tokens", "encode the rows with this model's tokenizer");
+    }
+
+    private static int[] Integers(JsonElement list)
+    {
+        var integers = new int[list.GetArrayLength()];
+        var index = 0;
+        foreach (var item in list.EnumerateArray()) integers[index++] = item.GetInt32();
+        return integers;
+    }
+}

@@ -3,9 +3,11 @@ using TokenMill.Web.Accounts;
 using TokenMill.Web.Commands;
 using TokenMill.Web.Components;
 using TokenMill.Web.Features.ApiKeys;
+using TokenMill.Web.Features.Datasets;
 using TokenMill.Web.Features.Deployments;
 using TokenMill.Web.Features.FineTuning;
 using TokenMill.Web.Features.Home;
+using TokenMill.Web.Features.Models;
 using TokenMill.Web.Features.Playground;
 using TokenMill.Web.Features.Settings;
 using TokenMill.Web.Features.Users;
@@ -39,6 +41,8 @@ public static class Program
             .AddAccounts(data)
             .AddPortal()
             .AddHome()
+            .AddDatasets()
+            .AddModels()
             .AddFineTuning(data.Root)
             .AddDeployments()
             .AddPlayground()

@@ -1,11 +1,12 @@
 using Microsoft.AspNetCore.Identity;
 using TokenMill.Shared.Domain;
 using TokenMill.Shared.Persistence;
+using TokenMill.Web.Features.Models;
 
 namespace TokenMill.Web.Accounts;
 
 /// <summary>Makes the first workspace and its administrator, if the set-up token is right and nobody was first.</summary>
-public sealed class SetUpPlatform(SetupToken token, PlatformDatabase database, UserManager<User> users, SignInManager<User> signIn, TimeProvider time)
+public sealed class SetUpPlatform(SetupToken token, PlatformDatabase database, UserManager<User> users, SignInManager<User> signIn, SeedStarterModel starter, TimeProvider time)
 {
     public sealed record Command(string? Token, string WorkspaceName, string Name, string Email, string Password);
 
@@ -34,6 +35,7 @@ public sealed class SetUpPlatform(SetupToken token, PlatformDatabase database, U
             db.AddRange(workspace, new Membership(workspace.Id, user.Id, Role.Administrator, now), new AuditEntry(workspace.Id, user.Id, "platform-set-up", workspace.Name, now));
             return Task.CompletedTask;
         }, cancellationToken);
+        await starter.RunAsync(workspace.Id, cancellationToken);
         await signIn.SignInAsync(user, isPersistent: true);
         return [];
     }

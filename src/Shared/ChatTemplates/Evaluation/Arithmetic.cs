@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Numerics;
 using TokenMill.Shared.ChatTemplates.Library;
 using TokenMill.Shared.ChatTemplates.Syntax;
@@ -10,6 +11,9 @@ internal static class Arithmetic
 {
     /// <summary>Whole numbers beyond this serve no template.</summary>
     private const long MaxBits = 1 << 16;
+
+    /// <summary>Up to here every whole number is a double.</summary>
+    private const long MaxExact = 1L << 53;
 
     public static Value Apply(Operator operation, Value left, Value right, Rendering rendering)
     {
@@ -37,7 +41,7 @@ internal static class Arithmetic
     public static double ToDouble(NumberValue value)
     {
         if (value is FloatValue number) return number.Number;
-        var result = (double)((IntegerValue)value).Number;
+        var result = Nearest(((IntegerValue)value).Number);
         return double.IsInfinity(result) ? throw TemplateException.Error("OverflowError", "int too large to convert to float") : result;
     }
 
@@ -100,7 +104,7 @@ internal static class Arithmetic
             case Operator.FloorDivide: return b.IsZero ? throw DivisionByZero() : IntegerValue.Of(FloorDivide(a, b));
             case Operator.Modulo: return b.IsZero ? throw DivisionByZero() : IntegerValue.Of(a - FloorDivide(a, b) * b);
             default:
-                if (b.Sign < 0) return Floats(operation, (double)a, (double)b);
+                if (b.Sign < 0) return Floats(operation, Nearest(a), Nearest(b));
                 if (BigInteger.Abs(a) <= 1) return IntegerValue.Of(b.IsZero ? 1 : a.Sign < 0 && b.IsEven ? 1 : a);
                 if (b > MaxBits || (a.GetBitLength() - 1) * (long)b > MaxBits) throw TemplateException.OverBudget("digits in a number");
                 return IntegerValue.Of(BigInteger.Pow(a, (int)b));
@@ -113,12 +117,20 @@ internal static class Arithmetic
         return !remainder.IsZero && remainder.Sign != b.Sign ? quotient - 1 : quotient;
     }
 
+    /// <summary>The nearest double to a ÷ b, also where the numbers themselves are too large for one.</summary>
     private static double Quotient(BigInteger a, BigInteger b)
     {
-        var shift = (int)Math.Max(0, Math.Max(a.GetBitLength(), b.GetBitLength()) - 1000);
-        var result = shift > 0 && b.GetBitLength() > shift ? (double)(a >> shift) / (double)(b >> shift) : (double)a / (double)b;
+        if (BigInteger.Abs(a) <= MaxExact && BigInteger.Abs(b) <= MaxExact) return (double)a / (double)b;
+        var shift = 66 - (int)(BigInteger.Abs(a).GetBitLength() - BigInteger.Abs(b).GetBitLength());
+        var quotient = BigInteger.DivRem(shift >= 0 ? a << shift : a, shift >= 0 ? b : b << -shift, out var remainder);
+        if (!remainder.IsZero && quotient.IsEven) quotient += a.Sign * b.Sign;
+        var result = Math.ScaleB(Nearest(quotient), -shift);
         return double.IsInfinity(result) ? throw TemplateException.Error("OverflowError", "integer division result too large for a float") : result;
     }
+
+    /// <summary>.NET cuts a large whole number to the double below it; Python rounds.</summary>
+    private static double Nearest(BigInteger number) =>
+        BigInteger.Abs(number) <= MaxExact ? (double)number : double.Parse(number.ToString(CultureInfo.InvariantCulture), CultureInfo.InvariantCulture);
 
     private static Value Floats(Operator operation, double a, double b)
     {

@@ -15,6 +15,10 @@ internal sealed record CallArguments(IReadOnlyList<Value> Positional, IReadOnlyL
         return null;
     }
 
+    /// <summary>For functions whose parameters have no names, as most of Python's methods.</summary>
+    public CallArguments ByPosition(string function) =>
+        Named.Count == 0 ? this : throw TemplateException.TypeError($"{function}() takes no keyword arguments");
+
     public CallArguments Skip(int count) => this with { Positional = [.. Positional.Skip(count)] };
 
     /// <summary>Lays the arguments into the places of a signature; a place that was left out is null.</summary>

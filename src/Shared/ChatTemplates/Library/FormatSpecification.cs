@@ -32,7 +32,6 @@ internal sealed partial record FormatSpecification(string Fill, char Align, char
         var spec = Parse(specification);
         return value switch
         {
-            BooleanValue when spec.Type == '\0' => spec.Text(Printer.Str(value, rendering.Budget), rendering),
             IntegerValue number when spec.Type is 'e' or 'E' or 'f' or 'F' or 'g' or 'G' or '%' => spec.Float(Arithmetic.ToDouble(number), rendering),
             IntegerValue number => spec.Integer(number.Number, rendering),
             FloatValue number => spec.Float(number.Number, rendering),

@@ -1,12 +1,13 @@
 using System.Globalization;
+using TokenMill.Shared.ChatTemplates.Evaluation;
 using TokenMill.Shared.ChatTemplates.Values;
 
 namespace TokenMill.Shared.ChatTemplates.Library;
 
 /// <summary>Python's json.dumps, which is what the filter tojson of the transformers library calls.</summary>
-internal sealed class JsonText(Budget budget, ValueComparer comparer, bool asciiOnly, string? indent, string itemSeparator, string keySeparator, bool sortKeys)
+internal sealed class JsonText(Rendering rendering, bool asciiOnly, string? indent, string itemSeparator, string keySeparator, bool sortKeys)
 {
-    private readonly TextBuffer _buffer = new(budget);
+    private readonly TextBuffer _buffer = new(rendering.Budget);
 
     public string Write(Value value)
     {
@@ -16,8 +17,8 @@ internal sealed class JsonText(Budget budget, ValueComparer comparer, bool ascii
 
     private void Write(Value value, int level)
     {
-        budget.Step();
-        budget.Enter();
+        rendering.Budget.Step();
+        rendering.Budget.Enter();
         switch (value)
         {
             case NoneValue: _buffer.Append("null"); break;
@@ -29,7 +30,7 @@ internal sealed class JsonText(Budget budget, ValueComparer comparer, bool ascii
             case MapValue map: WriteAll('{', Sorted(map), '}', level, entry => WriteEntry(entry, level + 1)); break;
             default: throw TemplateException.TypeError($"Object of type {value.TypeName} is not JSON serializable");
         }
-        budget.Leave();
+        rendering.Budget.Leave();
     }
 
     private void WriteAll<T>(char open, IEnumerable<T> items, char close, int level, Action<T> write)
@@ -57,7 +58,8 @@ internal sealed class JsonText(Budget budget, ValueComparer comparer, bool ascii
     private IEnumerable<KeyValuePair<Value, Value>> Sorted(MapValue map)
     {
         if (!sortKeys) return map.Entries;
-        return map.Entries.OrderBy(e => e.Key, Comparer<Value>.Create((a, b) => comparer.Compare(a, b, "<") ?? 0));
+        return Sorting.Sort([.. map.Entries.Select(e => e.Key)], key => key, reverse: false, rendering)
+            .Select(key => KeyValuePair.Create(key, map.TryGet(key, out var value) ? value : NoneValue.Instance));
     }
 
     private void WriteEntry(KeyValuePair<Value, Value> entry, int level)
@@ -93,7 +95,7 @@ internal sealed class JsonText(Budget budget, ValueComparer comparer, bool ascii
                 case '\t': result.Append("\\t"); break;
                 case '\f': result.Append("\\f"); break;
                 case '\b': result.Append("\\b"); break;
-                case < ' ': case > '~' when asciiOnly && c != '\x7f': result.Append(CultureInfo.InvariantCulture, $"\\u{(int)c:x4}"); break;
+                case < ' ': case > '~' when asciiOnly: result.Append(CultureInfo.InvariantCulture, $"\\u{(int)c:x4}"); break;
                 default: result.Append(c); break;
             }
         }

@@ -47,10 +47,10 @@ internal static class Members
 
     private static Value? OwnAttribute(Value owner, string name, Rendering rendering)
     {
+        if (owner is UndefinedValue undefined) throw undefined.Failure();
         if (name.StartsWith("__", StringComparison.Ordinal) && name.EndsWith("__", StringComparison.Ordinal)) return UndefinedValue.Unsafe(owner, name);
         switch (owner)
         {
-            case UndefinedValue undefined: throw undefined.Failure();
             case NamespaceValue space: return space.TryGet(name, out var value) ? value : null;
             case TextValue text: return TextMethods.Find(text, name, rendering);
             case MapValue map: return MapMutators.Contains(name) ? UndefinedValue.Unsafe(owner, name) : MapMethod(map, name, rendering);
@@ -77,7 +77,7 @@ internal static class Members
 
     private static FunctionValue? MapMethod(MapValue map, string name, Rendering rendering) => name switch
     {
-        "get" => new FunctionValue(name, arguments => arguments.Bind(Get) is var bound && map.TryGet(bound[0]!, out var value) ? value : bound.Value(1, NoneValue.Instance)),
+        "get" => new FunctionValue(name, arguments => arguments.ByPosition(name).Bind(Get) is var bound && map.TryGet(bound[0]!, out var value) ? value : bound.Value(1, NoneValue.Instance)),
         "keys" => new FunctionValue(name, _ => new MapViewValue(map, MapViewKind.Keys)),
         "values" => new FunctionValue(name, _ => new MapViewValue(map, MapViewKind.Values)),
         "items" => new FunctionValue(name, _ => new MapViewValue(map, MapViewKind.Items)),
@@ -87,8 +87,8 @@ internal static class Members
 
     private static FunctionValue? SequenceMethod(SequenceValue sequence, string name, Rendering rendering) => name switch
     {
-        "count" => new FunctionValue(name, arguments => arguments.Bind(Count)[0] is var wanted ? IntegerValue.Of(sequence.Items.Count(i => rendering.Comparer.Equals(i, wanted))) : NoneValue.Instance),
-        "index" => new FunctionValue(name, arguments => Find(sequence.Items, arguments.Bind(IndexOf), rendering)),
+        "count" => new FunctionValue(name, arguments => arguments.ByPosition(name).Bind(Count)[0] is var wanted ? IntegerValue.Of(sequence.Items.Count(i => rendering.Comparer.Equals(i, wanted))) : NoneValue.Instance),
+        "index" => new FunctionValue(name, arguments => Find(sequence.Items, arguments.ByPosition(name).Bind(IndexOf), rendering)),
         "copy" when sequence is ListValue => new FunctionValue(name, _ => sequence),
         _ => null,
     };

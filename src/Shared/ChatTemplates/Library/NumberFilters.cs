@@ -33,7 +33,7 @@ internal static class NumberFilters
             case FloatValue number: return double.IsFinite(number.Number) ? IntegerValue.Of(new BigInteger(number.Number)) : double.IsNaN(number.Number) ? null : throw TemplateException.Error("OverflowError", "cannot convert float infinity to integer");
             case TextValue text:
                 if (ParseInteger(text.Text, radix) is { } parsed) return IntegerValue.Of(parsed);
-                return ToFloat(text) is { } real ? ToInteger(real, radix) : null;
+                return ToFloat(text) is { Number: var real } && double.IsFinite(real) ? IntegerValue.Of(new BigInteger(real)) : null;
             default: return null;
         }
     }

@@ -12,17 +12,23 @@ internal static class Sorting
 
     public static List<Value> Sort(IReadOnlyList<Value> items, Func<Value, Value> key, bool reverse, Rendering rendering)
     {
-        rendering.Budget.Items(items.Count * 2L);
-        var keys = items.Select(key).ToArray();
-        var order = Enumerable.Range(0, keys.Length).ToArray();
-        int Compare(int a, int b)
+        rendering.Budget.Items(items.Count * 3L);
+        var keyed = items.Select(item => (Key: key(item), Item: item)).ToArray();
+        bool Before(Value a, Value b) => reverse ? rendering.Comparer.Compare(b, a, "<") < 0 : rendering.Comparer.Compare(a, b, "<") < 0;
+
+        // Merge sort of our own: .NET's wraps what the comparison throws, and distrusts orders with NaN in them.
+        var merged = new (Value Key, Value Item)[keyed.Length];
+        for (var width = 1; width < keyed.Length; width *= 2)
         {
-            var result = rendering.Comparer.Compare(keys[a], keys[b], "<") ?? 0;
-            if (reverse) result = -result;
-            return result != 0 ? result : a.CompareTo(b);
+            for (var start = 0; start < keyed.Length; start += 2 * width)
+            {
+                int middle = Math.Min(start + width, keyed.Length), end = Math.Min(start + 2 * width, keyed.Length);
+                for (int left = start, right = middle, to = start; to < end; to++)
+                    merged[to] = right >= end || left < middle && !Before(keyed[right].Key, keyed[left].Key) ? keyed[left++] : keyed[right++];
+            }
+            (keyed, merged) = (merged, keyed);
         }
-        if (keys.Length > 1) Array.Sort(order, Comparer<int>.Create((a, b) => a == b ? 0 : Compare(a, b)));
-        return [.. order.Select(i => items[i])];
+        return [.. keyed.Select(k => k.Item)];
     }
 }
 

@@ -97,7 +97,7 @@ internal static partial class TextFilters
         };
         var (item, key) = (indent is null ? ", " : ",", ": ");
         if (arguments[2] is SequenceValue { Items: [TextValue first, TextValue second] }) (item, key) = (first.Text, second.Text);
-        return new TextValue(new JsonText(rendering.Budget, rendering.Comparer, arguments.Flag(0), indent, item, key, arguments.Flag(3)).Write(value));
+        return new TextValue(new JsonText(rendering, arguments.Flag(0), indent, item, key, arguments.Flag(3)).Write(value));
     }
 
     private static Value Format(Value value, CallArguments arguments, Rendering rendering)

@@ -65,6 +65,7 @@ internal static class TextMethods
         return new FunctionValue(name, arguments =>
         {
             rendering.Budget.Step(1 + self.Text.Length / 16);
+            if (name is not ("split" or "rsplit" or "splitlines" or "expandtabs")) arguments.ByPosition(name);
             return method.Body(self, arguments.Bind(method.Signature), rendering);
         });
     }

@@ -24,6 +24,9 @@ internal sealed class ParseContext
     /// <summary>Loops around this place within the same macro: break and continue need one.</summary>
     public int LoopDepth { get; set; }
 
+    /// <summary>Loops around this place, across macros: nothing there may assign to <c>loop</c>.</summary>
+    public int ForDepth { get; set; }
+
     public int UsedCount => _used.Count;
 
     public void Enter()

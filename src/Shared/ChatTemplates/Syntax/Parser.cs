@@ -123,7 +123,8 @@ internal sealed class Parser
     private For ParseFor()
     {
         var target = _expressions.ParseTarget();
-        if (Names(target).Contains("loop")) throw _tokens.Unexpected("Can't assign to special loop variable in for-loop target");
+        _context.ForDepth++;
+        CheckLoopName(target);
         _tokens.ExpectName("in");
         var items = _expressions.ParseTuple(withConditional: false, endName: "recursive");
         var conditional = _context.IsConditional;
@@ -135,7 +136,13 @@ internal sealed class Parser
         var body = ParseScopedBlock(out var end, "endfor", "else");
         _context.LoopDepth--;
         var otherwise = end == "else" ? ParseScopedBlock(out _, "endfor") : [];
+        _context.ForDepth--;
         return new For(target, items, test, recursive, body, otherwise);
+    }
+
+    private void CheckLoopName(Target target)
+    {
+        if (_context.ForDepth > 0 && Names(target).Contains("loop")) throw _tokens.Unexpected("Can't assign to special loop variable in for-loop target");
     }
 
     private static IEnumerable<string> Names(Target target) => target switch
@@ -148,6 +155,7 @@ internal sealed class Parser
     private Statement ParseSet()
     {
         var target = _expressions.ParseTarget(withNamespace: true);
+        CheckLoopName(target);
         if (_tokens.SkipOperator("=")) return new Set(target, _expressions.ParseTuple());
         var filter = _expressions.ParseFilters(null);
         return new SetBlock(target, filter, ParseScopedBlock(out _, "endset"));

@@ -1,21 +1,22 @@
 using System.Runtime.CompilerServices;
+using TokenMill.Shared.ChatTemplates.Values;
 
 namespace TokenMill.Shared.ChatTemplates;
 
 /// <summary>
 /// What one parse or one rendering may spend, so that a hostile template ends within 200 ms and 64 MB:
-/// steps (one per node evaluated, item visited or 16 characters copied), bytes of values made (counted when made, never given back)
+/// steps (one per node evaluated, item visited or 8 characters read or written), bytes of values made (counted when made, never given back)
 /// and depth of nested calls. The allowance grows with the size of the conversation, since honest work does too.
 /// </summary>
 internal sealed class Budget(long inputCharacters)
 {
-    private const long BaseSteps = 600_000, StepsPerCharacter = 20;
+    private const long BaseSteps = 150_000, StepsPerCharacter = 40;
     private const long BaseBytes = 20L << 20, BytesPerCharacter = 64;
     private const int MaxDepth = 400;
-    private const int CharactersPerStep = 16;
+    private const int CharactersPerStep = 8;
 
     /// <summary>Longest template source in UTF-16 units; the largest published ones have about 20,000.</summary>
-    public const int MaxSourceLength = 1 << 18;
+    public const int MaxSourceLength = 1 << 17;
 
     private readonly long _allowedSteps = BaseSteps + StepsPerCharacter * inputCharacters;
     private long _steps = BaseSteps + StepsPerCharacter * inputCharacters;
@@ -32,9 +33,17 @@ internal sealed class Budget(long inputCharacters)
     /// <summary>Called before a text of so many characters is made.</summary>
     public void Text(long characters)
     {
-        Step(characters / CharactersPerStep);
+        Step(1 + characters / CharactersPerStep);
         Bytes(characters * sizeof(char));
     }
+
+    /// <summary>Called before work that looks at a whole value: long texts and large numbers cost more.</summary>
+    public void Look(Value value) => Step(value switch
+    {
+        TextValue text => 1 + text.Text.Length / CharactersPerStep,
+        IntegerValue number => 1 + number.Number.GetBitLength() / CharactersPerStep,
+        _ => 1,
+    });
 
     /// <summary>Called before a list or mapping of so many entries is made.</summary>
     public void Items(long count)

@@ -10,7 +10,7 @@ namespace TokenMill.Shared.ChatTemplates.Evaluation;
 internal static class Arithmetic
 {
     /// <summary>Whole numbers beyond this serve no template.</summary>
-    private const long MaxBits = 1 << 16;
+    private const long MaxBits = 1 << 14;
 
     /// <summary>Up to here every whole number is a double.</summary>
     private const long MaxExact = 1L << 53;
@@ -19,6 +19,8 @@ internal static class Arithmetic
     {
         if (left is UndefinedValue undefinedLeft) throw undefinedLeft.Failure();
         if (right is UndefinedValue undefinedRight && (operation != Operator.Modulo || left is not TextValue)) throw undefinedRight.Failure();
+        rendering.Budget.Look(left);
+        rendering.Budget.Look(right);
         return operation switch
         {
             Operator.Add => Add(left, right, rendering.Budget),

@@ -10,7 +10,8 @@ namespace TokenMill.Shared.ChatTemplates.Evaluation;
 /// </summary>
 internal sealed class Evaluator
 {
-    private readonly Rendering _rendering;
+    private const int StepsPerRound = 4;
+
     private readonly Budget _budget;
     private readonly ExpressionEvaluator _expressions;
     private readonly MacroCalls _macros;
@@ -18,7 +19,6 @@ internal sealed class Evaluator
 
     private Evaluator(Rendering rendering)
     {
-        _rendering = rendering;
         _budget = rendering.Budget;
         _output = new TextBuffer(_budget);
         _expressions = new ExpressionEvaluator(rendering, (macro, arguments) => _macros!.Call(macro, arguments));
@@ -100,6 +100,7 @@ internal sealed class Evaluator
         var completedOne = false;
         while (loop.MoveNext())
         {
+            _budget.Items(StepsPerRound);
             var round = new Scope(scope);
             Assign(statement.Target, loop.Current, round);
             round.Set("loop", loop);

@@ -6,9 +6,12 @@ namespace TokenMill.Shared.ChatTemplates.Evaluation;
 /// <summary>Calls macros: lays the arguments into the parameters, fills in defaults, gives the special names where the body reads them.</summary>
 internal sealed class MacroCalls(Rendering rendering, ExpressionEvaluator expressions, Func<IReadOnlyList<Statement>, Scope, string> render)
 {
+    private const int StepsPerCall = 8;
+
     public Value Call(MacroValue macro, CallArguments arguments)
     {
         rendering.Budget.Enter();
+        rendering.Budget.Items(StepsPerCall);
         var definition = macro.Definition;
         var scope = new Scope(macro.Scope);
         var named = arguments.Named.ToList();

@@ -24,7 +24,7 @@ internal static class Relations
         {
             case TextValue text:
                 if (item is not TextValue part) throw TemplateException.TypeError($"'in <string>' requires string as left operand, not {item.TypeName}");
-                rendering.Budget.Step(text.Text.Length / 16);
+                rendering.Budget.Look(text);
                 return text.Text.Contains(part.Text, StringComparison.Ordinal);
             case MapValue map: return map.TryGet(item, out _);
             case MapViewValue { Kind: MapViewKind.Keys } view: return view.Map.TryGet(item, out _);

@@ -29,7 +29,7 @@ internal static class FilterLibrary
 
     public static Value Apply(string name, Value input, CallArguments arguments, Rendering rendering)
     {
-        rendering.Budget.Step();
+        rendering.Budget.Look(input);
         if (!Filters.TryGetValue(name, out var filter)) throw TemplateException.Error("TemplateRuntimeError", $"No filter named '{name}' found.");
         return filter.Raw is { } raw ? raw(input, arguments, rendering) : filter.Bound!(input, arguments.Bind(filter.Signature!), rendering);
     }

@@ -17,13 +17,19 @@ internal static class Globals
     public static Dictionary<string, Value> Create(Rendering rendering) => new List<FunctionValue>
     {
         new("raise_exception", arguments => throw new TemplateException(TemplateErrorKind.RaiseException, Printer.Str(arguments.Bind(Message)[0]!, rendering.Budget))),
-        new("strftime_now", arguments => new TextValue(DateFormat.Apply(arguments.Bind(Format).RequiredText(0), rendering.Now))),
+        new("strftime_now", arguments => Date(arguments.Bind(Format).RequiredText(0), rendering)),
         new("namespace", arguments => Namespace(arguments, rendering)),
         new("dict", arguments => Map(arguments, rendering)),
         new("range", Range),
         new("cycler", arguments => arguments.Positional.Count > 0 ? new CyclerValue(arguments.Positional) : throw TemplateException.Error("RuntimeError", "at least one item has to be provided")),
         new("joiner", arguments => Joiner(arguments.Bind(Separator).Value(0, new TextValue(", ")))),
     }.ToDictionary(function => function.Name, Value (function) => function, StringComparer.Ordinal);
+
+    private static TextValue Date(string format, Rendering rendering)
+    {
+        rendering.Budget.Text(format.Length * 16L);
+        return new TextValue(DateFormat.Apply(format, rendering.Now));
+    }
 
     private static NamespaceValue Namespace(CallArguments arguments, Rendering rendering)
     {

@@ -1,16 +1,13 @@
 using System.Net;
-using System.Text.RegularExpressions;
+using System.Text;
 using TokenMill.Shared.ChatTemplates.Evaluation;
 using TokenMill.Shared.ChatTemplates.Values;
 
 namespace TokenMill.Shared.ChatTemplates.Library;
 
 /// <summary>Filters about HTML and addresses; autoescape is always off in chat templates.</summary>
-internal static partial class HtmlFilters
+internal static class HtmlFilters
 {
-    [GeneratedRegex("<!--.*?-->|<[^>]*>", RegexOptions.Singleline | RegexOptions.CultureInvariant, 100)]
-    private static partial Regex Tags();
-
     public static void Register(Action<string, string, FilterLibrary.Filter> add)
     {
         add("safe", "", (v, _, r) => new TextValue(Printer.Str(v, r.Budget), isMarkup: true));
@@ -24,14 +21,20 @@ internal static partial class HtmlFilters
     private static string StripTags(string text, Rendering rendering)
     {
         rendering.Budget.Text(text.Length);
-        try
+        var plain = RemoveBetween(RemoveBetween(text, "<!--", "-->"), "<", ">");
+        return WebUtility.HtmlDecode(string.Join(' ', plain.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)));
+    }
+
+    private static string RemoveBetween(string text, string open, string close)
+    {
+        var result = new StringBuilder(text.Length);
+        var position = 0;
+        while (text.IndexOf(open, position, StringComparison.Ordinal) is >= 0 and var start && text.IndexOf(close, start, StringComparison.Ordinal) is >= 0 and var end)
         {
-            return WebUtility.HtmlDecode(string.Join(' ', Tags().Replace(text, "").Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)));
+            result.Append(text, position, start - position);
+            position = end + close.Length;
         }
-        catch (RegexMatchTimeoutException)
-        {
-            throw TemplateException.OverBudget("steps");
-        }
+        return result.Append(text, position, text.Length - position).ToString();
     }
 
     private static Value UrlEncode(Value value, BoundArguments arguments, Rendering rendering)

@@ -13,27 +13,28 @@ internal static class Members
     private static readonly HashSet<string> MapMutators = ["clear", "pop", "popitem", "setdefault", "update"];
 
     public static Value Attribute(Value owner, string name, Rendering rendering) =>
-        OwnAttribute(owner, name, rendering) ?? Entry(owner, new TextValue(name)) ?? UndefinedValue.Member(owner, name);
+        OwnAttribute(owner, name, rendering) ?? Entry(owner, new TextValue(name), rendering.Budget) ?? UndefinedValue.Member(owner, name);
 
     public static Value Item(Value owner, Value key, Rendering rendering)
     {
         if (owner is UndefinedValue undefined) throw undefined.Failure();
-        if (Entry(owner, key) is { } entry) return entry;
+        if (Entry(owner, key, rendering.Budget) is { } entry) return entry;
         if (key is not TextValue name) return UndefinedValue.Element(owner);
         return OwnAttribute(owner, name.Text, rendering) ?? UndefinedValue.Member(owner, name.Text);
     }
 
-    private static Value? Entry(Value owner, Value key) => owner switch
+    private static Value? Entry(Value owner, Value key, Budget budget) => owner switch
     {
         MapValue map when key is not (ListValue or MapValue) => map.TryGet(key, out var value) ? value : null,
         SequenceValue sequence => Index(key, sequence.Items.Count) is { } i ? sequence.Items[i] : null,
         RangeValue range => Index(key, range.Count) is { } i ? range[i] : null,
-        TextValue text => Index(key, text.Length) is { } i ? Character(text, i) : null,
+        TextValue text => Index(key, text.Length) is { } i ? Character(text, i, budget) : null,
         _ => null,
     };
 
-    private static TextValue Character(TextValue text, int index)
+    private static TextValue Character(TextValue text, int index, Budget budget)
     {
+        if (!text.IsFlat) budget.Look(text);
         var offset = text.IsFlat ? index : CodePoints.Offset(text.Text, index);
         return new TextValue(text.Text.Substring(offset, CodePoints.WidthAt(text.Text, offset)), text.IsMarkup);
     }

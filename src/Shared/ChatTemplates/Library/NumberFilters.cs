@@ -10,7 +10,7 @@ internal static class NumberFilters
     public static void Register(Action<string, string, FilterLibrary.Filter> add)
     {
         add("abs", "", (v, _, _) => Absolute(v));
-        add("int", "default? base?", (v, a, _) => ToInteger(v, a.Int(1, 10)) ?? a.Value(0, IntegerValue.Of(0)));
+        add("int", "default? base?", (v, a, r) => ToInteger(v, a.Int(1, 10), r) ?? a.Value(0, IntegerValue.Of(0)));
         add("float", "default?", (v, a, _) => ToFloat(v) ?? a.Value(0, new FloatValue(0)));
         add("round", "precision? method?", Round);
         add("filesizeformat", "binary?", (v, a, _) => new TextValue(FileSize(ToFloat(v)?.Number ?? throw TemplateException.ValueError("could not convert to float"), a.Flag(0))));
@@ -24,7 +24,7 @@ internal static class NumberFilters
         _ => throw TemplateException.TypeError($"bad operand type for abs(): '{value.TypeName}'"),
     };
 
-    private static Value? ToInteger(Value value, int radix)
+    private static Value? ToInteger(Value value, int radix, Rendering rendering)
     {
         switch (value)
         {
@@ -32,13 +32,13 @@ internal static class NumberFilters
             case IntegerValue number: return IntegerValue.Of(number.Number);
             case FloatValue number: return double.IsFinite(number.Number) ? IntegerValue.Of(new BigInteger(number.Number)) : double.IsNaN(number.Number) ? null : throw TemplateException.Error("OverflowError", "cannot convert float infinity to integer");
             case TextValue text:
-                if (ParseInteger(text.Text, radix) is { } parsed) return IntegerValue.Of(parsed);
+                if (ParseInteger(text.Text, radix, rendering) is { } parsed) return IntegerValue.Of(parsed);
                 return ToFloat(text) is { Number: var real } && double.IsFinite(real) ? IntegerValue.Of(new BigInteger(real)) : null;
             default: return null;
         }
     }
 
-    private static BigInteger? ParseInteger(string text, int radix)
+    private static BigInteger? ParseInteger(string text, int radix, Rendering rendering)
     {
         var digits = PythonText.Trim(text);
         var negative = digits.StartsWith('-');
@@ -50,6 +50,8 @@ internal static class NumberFilters
         }
         if (radix == 0) radix = 10;
         if (digits.Length is 0 or > 4300 || digits[0] == '_' || digits[^1] == '_' || digits.Contains("__", StringComparison.Ordinal)) return null;
+        rendering.Budget.Step(digits.Length);
+        if (radix == 10 && digits.All(char.IsAsciiDigit)) return BigInteger.Parse((negative ? "-" : "") + digits, CultureInfo.InvariantCulture);
         var number = BigInteger.Zero;
         foreach (var c in digits)
         {
@@ -92,6 +94,7 @@ internal static class NumberFilters
         if (value is UndefinedValue undefined) throw undefined.Failure();
         if (value is not NumberValue number) throw TemplateException.TypeError($"type {value.TypeName} doesn't define __round__ method");
         if (Math.Abs((long)precision) > 400) return precision > 0 ? value : value is IntegerValue ? IntegerValue.Of(0) : new FloatValue(0);
+        rendering.Budget.Step(Math.Abs(precision));
         if (method == "common") return number is IntegerValue whole ? RoundInteger(whole.Number, precision) : new FloatValue(RoundFloat(((FloatValue)number).Number, precision));
         var scale = Math.Pow(10, precision);
         var scaled = Arithmetic.ToDouble(number) * scale;

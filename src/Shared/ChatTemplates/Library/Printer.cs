@@ -12,7 +12,6 @@ internal static class Printer
         {
             case TextValue text: return text.Text;
             case UndefinedValue: return "";
-            case IntegerValue and not BooleanValue: return NumberText.Integer(((IntegerValue)value).Number);
             default: return Repr(value, budget);
         }
     }
@@ -26,7 +25,7 @@ internal static class Printer
 
     private static void Write(Value value, TextBuffer buffer, Budget budget)
     {
-        budget.Step();
+        budget.Look(value);
         budget.Enter();
         switch (value)
         {

@@ -49,7 +49,7 @@ internal static class TestLibrary
 
     public static bool Holds(string name, Value value, CallArguments arguments, Rendering rendering)
     {
-        rendering.Budget.Step();
+        rendering.Budget.Look(value);
         if (!Tests.TryGetValue(name, out var test)) throw TemplateException.Error("TemplateRuntimeError", $"No test named '{name}' found.");
         return test.Body(value, arguments.Bind(test.Signature), rendering);
     }

@@ -24,8 +24,8 @@ internal static partial class TextFilters
         add("center", "width?", (v, a, r) => Like(Soft(v, r), text => TextMethods.PadTo(text, a.Int(0, 80), " ", 0.5, r), r));
         add("indent", "width? first? blank?", Indent);
         add("truncate", "length? killwords? end? leeway?", Truncate);
-        add("wordwrap", "width? break_long_words? wrapstring? break_on_hyphens?", (v, a, r) => new TextValue(WordWrap.Apply(Text(v, r), a.Int(0, 79), a[1]?.IsTrue ?? true, a.Text(2) ?? "\n", a[3]?.IsTrue ?? true)));
-        add("wordcount", "", (v, _, r) => IntegerValue.Of(Words().Count(Soft(v, r).Text)));
+        add("wordwrap", "width? break_long_words? wrapstring? break_on_hyphens?", (v, a, r) => new TextValue(new WordWrap(r.Budget, a.Int(0, 79), a[1]?.IsTrue ?? true, a[3]?.IsTrue ?? true).Apply(Text(v, r), a.Text(2) ?? "\n")));
+        add("wordcount", "", CountWords);
         add("tojson", "ensure_ascii? indent? separators? sort_keys?", ToJson);
         addRaw("format", Format);
     }
@@ -53,6 +53,13 @@ internal static partial class TextFilters
         var width = CodePoints.WidthAt(part, 0);
         return PythonText.Upper(part[..width]) + PythonText.Lower(part[width..]);
     }));
+
+    private static IntegerValue CountWords(Value value, BoundArguments arguments, Rendering rendering)
+    {
+        var text = Soft(value, rendering).Text;
+        rendering.Budget.Step(text.Length);
+        return IntegerValue.Of(Words().Count(text));
+    }
 
     private static Value Indent(Value value, BoundArguments arguments, Rendering rendering)
     {

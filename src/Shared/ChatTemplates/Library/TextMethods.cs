@@ -44,15 +44,15 @@ internal static class TextMethods
         Add("center", "width fillchar?", (s, a, r) => Pad(s, a, 0.5, r));
         Add("zfill", "width", ZeroFill);
         Add("expandtabs", "tabsize?", ExpandTabs);
-        AddCheck("isalpha", char.IsLetter, CharUnicodeInfo.GetUnicodeCategory, c => c is <= UnicodeCategory.OtherLetter);
-        AddCheck("isalnum", char.IsLetterOrDigit, CharUnicodeInfo.GetUnicodeCategory, c => c is <= UnicodeCategory.OtherLetter or UnicodeCategory.DecimalDigitNumber or UnicodeCategory.LetterNumber or UnicodeCategory.OtherNumber);
-        AddCheck("isdecimal", char.IsDigit, CharUnicodeInfo.GetUnicodeCategory, c => c is UnicodeCategory.DecimalDigitNumber);
-        AddCheck("isnumeric", char.IsNumber, CharUnicodeInfo.GetUnicodeCategory, c => c is UnicodeCategory.DecimalDigitNumber or UnicodeCategory.LetterNumber or UnicodeCategory.OtherNumber);
-        Add("isdigit", "", (s, _, _) => BooleanValue.Of(s.Length > 0 && s.Text.All(c => CharUnicodeInfo.GetDigitValue(c) >= 0)));
-        Add("isspace", "", (s, _, _) => BooleanValue.Of(s.Length > 0 && s.Text.All(PythonText.IsSpace)));
-        Add("isascii", "", (s, _, _) => BooleanValue.Of(s.Text.All(char.IsAscii)));
+        AddCheck("isalpha", c => Category(c) <= UnicodeCategory.OtherLetter);
+        AddCheck("isalnum", c => Category(c) is <= UnicodeCategory.OtherLetter or UnicodeCategory.DecimalDigitNumber or UnicodeCategory.LetterNumber or UnicodeCategory.OtherNumber);
+        AddCheck("isdecimal", c => Category(c) == UnicodeCategory.DecimalDigitNumber);
+        AddCheck("isnumeric", c => Category(c) is UnicodeCategory.DecimalDigitNumber or UnicodeCategory.LetterNumber or UnicodeCategory.OtherNumber);
+        AddCheck("isdigit", c => CharUnicodeInfo.GetDigitValue(char.ConvertFromUtf32(c is >= 0xd800 and <= 0xdfff ? 'x' : c), 0) >= 0);
+        AddCheck("isspace", c => c <= char.MaxValue && PythonText.IsSpace((char)c));
+        AddCheck("isascii", c => c < 128, emptyPasses: true);
+        AddCheck("isprintable", PythonText.IsPrintable, emptyPasses: true);
         Add("isidentifier", "", (s, _, _) => BooleanValue.Of(PythonText.IsIdentifier(s.Text)));
-        Add("isprintable", "", (s, _, _) => BooleanValue.Of(CodePoints.Each(s.Text).All(c => PythonText.IsPrintable(CodePoints.ValueAt(c, 0)))));
         Add("islower", "", (s, _, _) => BooleanValue.Of(IsCase(s.Text, upper: false)));
         Add("isupper", "", (s, _, _) => BooleanValue.Of(IsCase(s.Text, upper: true)));
         Add("istitle", "", (s, _, _) => BooleanValue.Of(Enumerable.Range(0, s.Text.Length).Any(i => PythonText.IsCased(s.Text, i)) && Title(s.Text) == s.Text));
@@ -64,7 +64,7 @@ internal static class TextMethods
         if (!Methods.TryGetValue(name, out var method)) return null;
         return new FunctionValue(name, arguments =>
         {
-            rendering.Budget.Step(1 + self.Text.Length / 16);
+            rendering.Budget.Look(self);
             if (name is not ("split" or "rsplit" or "splitlines" or "expandtabs")) arguments.ByPosition(name);
             return method.Body(self, arguments.Bind(method.Signature), rendering);
         });
@@ -131,8 +131,16 @@ internal static class TextMethods
 
     private static void Add(string name, string parameters, Method body) => Methods[name] = (new Signature(name, parameters), body);
 
-    private static void AddCheck(string name, Func<char, bool> ascii, Func<int, UnicodeCategory> categoryOf, Func<UnicodeCategory, bool> holds) =>
-        Add(name, "", (s, _, _) => BooleanValue.Of(s.Length > 0 && CodePoints.Each(s.Text).All(c => c[0] < 128 ? ascii(c[0]) : holds(categoryOf(CodePoints.ValueAt(c, 0))))));
+    /// <summary>A question that every code point has to answer with yes.</summary>
+    private static void AddCheck(string name, Func<int, bool> holds, bool emptyPasses = false) => Add(name, "", (s, _, r) =>
+    {
+        r.Budget.Step(s.Text.Length);
+        for (var i = 0; i < s.Text.Length; i += CodePoints.WidthAt(s.Text, i))
+            if (!holds(CodePoints.ValueAt(s.Text, i))) return BooleanValue.False;
+        return BooleanValue.Of(emptyPasses || s.Text.Length > 0);
+    });
+
+    private static UnicodeCategory Category(int codePoint) => CharUnicodeInfo.GetUnicodeCategory(codePoint);
 
     private static TextValue Same(TextValue self, string text, Rendering rendering)
     {

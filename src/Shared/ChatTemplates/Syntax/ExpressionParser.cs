@@ -340,45 +340,6 @@ internal sealed class ExpressionParser(TokenStream tokens, ParseContext context)
         return new Arguments(positional, named, rest, restNamed);
     }
 
-    public Target ParseTarget(bool withNamespace = false)
-    {
-        var items = new List<Target>();
-        var isTuple = false;
-        while (true)
-        {
-            if (items.Count > 0) tokens.ExpectOperator(",");
-            if (tokens.Current.Kind == TokenKind.BlockEnd || tokens.Current.IsOperator(")") || tokens.Current.IsName("in")) break;
-            items.Add(ParseSingleTarget(withNamespace));
-            if (!tokens.Current.IsOperator(",")) break;
-            isTuple = true;
-        }
-        if (!isTuple && items.Count == 0) throw tokens.Unexpected($"Expected an expression, got {tokens.Current}");
-        return isTuple ? new TupleTarget(items) : items[0];
-    }
-
-    private Target ParseSingleTarget(bool withNamespace)
-    {
-        if (tokens.SkipOperator("("))
-        {
-            context.Enter();
-            var inner = ParseTarget();
-            context.Leave();
-            tokens.ExpectOperator(")");
-            return inner;
-        }
-        var name = ParseTargetName();
-        if (!withNamespace || !tokens.SkipOperator(".")) return new NameTarget(name);
-        return new NamespaceTarget(name, tokens.Expect(TokenKind.Name, "a name").Text);
-    }
-
-    public string ParseTargetName()
-    {
-        var token = tokens.Expect(TokenKind.Name, "a name");
-        return token.Text is "true" or "false" or "none" or "True" or "False" or "None"
-            ? throw TemplateException.Syntax($"can't assign to '{token.Text}'", token.Line)
-            : token.Text;
-    }
-
     private static void CheckChain(int length)
     {
         if (length > ParseContext.MaxChain) throw TemplateException.OverBudget("terms in one expression");

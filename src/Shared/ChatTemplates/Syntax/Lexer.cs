@@ -9,6 +9,9 @@ namespace TokenMill.Shared.ChatTemplates.Syntax;
 /// </summary>
 internal sealed class Lexer
 {
+    private static readonly string[] Symbols =
+    ["//", "**", "==", "!=", ">=", "<=", "+", "-", "/", "*", "%", "~", "[", "]", "(", ")", "{", "}", ">", "<", "=", ".", ":", "|", ",", ";"];
+
     private readonly string _source;
     private readonly List<Token> _tokens = [];
     private int _position;
@@ -176,8 +179,7 @@ internal sealed class Lexer
 
     private void Symbol(Stack<char> open)
     {
-        string[] symbols = ["//", "**", "==", "!=", ">=", "<=", "+", "-", "/", "*", "%", "~", "[", "]", "(", ")", "{", "}", ">", "<", "=", ".", ":", "|", ",", ";"];
-        var symbol = symbols.FirstOrDefault(s => string.CompareOrdinal(_source, _position, s, 0, s.Length) == 0)
+        var symbol = Symbols.FirstOrDefault(s => string.CompareOrdinal(_source, _position, s, 0, s.Length) == 0)
             ?? throw TemplateException.Syntax($"unexpected char '{_source[_position]}'", _line);
         switch (symbol)
         {

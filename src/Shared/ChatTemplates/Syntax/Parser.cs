@@ -6,11 +6,13 @@ internal sealed class Parser
     private readonly TokenStream _tokens;
     private readonly ParseContext _context = new();
     private readonly ExpressionParser _expressions;
+    private readonly TargetParser _targets;
 
     private Parser(string source)
     {
         _tokens = new TokenStream(Lexer.Tokenize(source));
         _expressions = new ExpressionParser(_tokens, _context);
+        _targets = new TargetParser(_tokens, _context);
     }
 
     public static IReadOnlyList<Statement> Parse(string source)
@@ -80,7 +82,7 @@ internal sealed class Parser
             case "set": body.Add(ParseSet()); break;
             case "with": body.Add(ParseWith()); break;
             case "macro":
-                var name = _expressions.ParseTargetName();
+                var name = _targets.ParseName();
                 body.Add(new MacroStatement(ParseMacro(name, ParseParameters(), "endmacro")));
                 break;
             case "call": body.Add(ParseCallBlock(tag.Line)); break;
@@ -122,7 +124,7 @@ internal sealed class Parser
 
     private For ParseFor()
     {
-        var target = _expressions.ParseTarget();
+        var target = _targets.Parse();
         _context.ForDepth++;
         CheckLoopName(target);
         _tokens.ExpectName("in");
@@ -154,7 +156,7 @@ internal sealed class Parser
 
     private Statement ParseSet()
     {
-        var target = _expressions.ParseTarget(withNamespace: true);
+        var target = _targets.Parse(withNamespace: true);
         CheckLoopName(target);
         if (_tokens.SkipOperator("=")) return new Set(target, _expressions.ParseTuple());
         var filter = _expressions.ParseFilters(null);
@@ -167,7 +169,7 @@ internal sealed class Parser
         while (_tokens.Current.Kind is not (TokenKind.BlockEnd or TokenKind.End))
         {
             if (bindings.Count > 0) _tokens.ExpectOperator(",");
-            var target = _expressions.ParseTarget();
+            var target = _targets.Parse();
             _tokens.ExpectOperator("=");
             bindings.Add((target, _expressions.Parse()));
         }
@@ -181,7 +183,7 @@ internal sealed class Parser
         while (!_tokens.Current.IsOperator(")"))
         {
             if (parameters.Count > 0) _tokens.ExpectOperator(",");
-            var name = _expressions.ParseTargetName();
+            var name = _targets.ParseName();
             if (parameters.Exists(p => p.Name == name)) throw _tokens.Unexpected($"duplicate argument '{name}' in macro definition");
             var value = _tokens.SkipOperator("=") ? _expressions.Parse() : null;
             if (value is null && parameters.Exists(p => p.Default is not null)) throw _tokens.Unexpected("non-default argument follows default argument");

@@ -25,7 +25,7 @@ internal sealed class ValueComparer(Budget budget) : IEqualityComparer<Value>
 
     public int GetHashCode(Value value)
     {
-        budget.Step();
+        budget.Look(value);
         switch (value)
         {
             case TextValue text: return text.Text.GetHashCode(StringComparison.Ordinal);
@@ -63,7 +63,7 @@ internal sealed class ValueComparer(Budget budget) : IEqualityComparer<Value>
     public int CompareText(string a, string b)
     {
         var common = a.AsSpan().CommonPrefixLength(b);
-        budget.Step(common / 16);
+        budget.Step(common / 8);
         if (common == a.Length || common == b.Length) return a.Length.CompareTo(b.Length);
         char x = a[common], y = b[common];
         return char.IsSurrogate(x) != char.IsSurrogate(y) ? char.IsSurrogate(x).CompareTo(char.IsSurrogate(y)) : x.CompareTo(y);
@@ -88,7 +88,7 @@ internal sealed class ValueComparer(Budget budget) : IEqualityComparer<Value>
 
     private bool SameText(string a, string b)
     {
-        budget.Step(Math.Min(a.Length, b.Length) / 16);
+        budget.Step(Math.Min(a.Length, b.Length) / 8);
         return string.Equals(a, b, StringComparison.Ordinal);
     }
 

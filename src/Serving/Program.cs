@@ -12,6 +12,7 @@ Command[] commands =
 [
     RenderCommand.Command,
     TokenizeCommand.Command,
+    LogitsCommand.Command,
     ProbeCpuCommand.Command,
 ];
 return await CommandLineHost.RunAsync("Serving", commands, args, interrupted.Token);

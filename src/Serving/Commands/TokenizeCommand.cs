@@ -53,8 +53,8 @@ internal static class TokenizeCommand
         try
         {
             var request = CaseFile.Parse(line, number);
-            id = request["id"]?.DeepClone();
-            return new JsonObject { ["id"] = id, ["ids"] = ToArray(vocabulary.Tokenize(CaseFile.Text(request, "text", number))) };
+            id = request["id"];
+            return new JsonObject { ["id"] = id?.DeepClone(), ["ids"] = ToArray(vocabulary.Tokenize(CaseFile.Text(request, "text", number))) };
         }
         catch (RefusedException e)
         {
@@ -62,7 +62,7 @@ internal static class TokenizeCommand
         }
     }
 
-    private static JsonObject Refusal(JsonNode? id, Error error) => new() { ["id"] = id, ["error"] = JsonSerializer.SerializeToNode(error, Json.Options) };
+    private static JsonObject Refusal(JsonNode? id, Error error) => new() { ["id"] = id?.DeepClone(), ["error"] = JsonSerializer.SerializeToNode(error, Json.Options) };
 
     private static JsonArray ToArray(int[] ids) => new([.. ids.Select(i => (JsonNode)i)]);
 }

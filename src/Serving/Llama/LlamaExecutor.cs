@@ -20,6 +20,7 @@ internal sealed record LlamaExecutorOptions
     public int ScoredTokensPerStep { get; init; } = 64;
 
     public const long DefaultCacheBytes = 256L << 20;
+    public const int MostRunning = 128;
 }
 
 /// <summary>
@@ -46,7 +47,7 @@ internal sealed unsafe class LlamaExecutor : IModelExecutor
         var cells = options.ContextTokens ?? DefaultContext(model, type, options.MaxRunning);
         if (cells < 1) throw new RefusedException("wrong-context", $"a context of {cells} tokens is none", "give --context at least 1");
 
-        MaxStepTokens = options.StepTokens;
+        (MaxStepTokens, MaxRunning) = (options.StepTokens, options.MaxRunning);
         var parameters = EngineNative.llama_context_default_params();
         parameters.n_ctx = (uint)((cells + CellGranularity - 1) / CellGranularity * CellGranularity);
         parameters.n_batch = parameters.n_ubatch = (uint)Math.Max(options.StepTokens, options.MaxRunning);
@@ -69,6 +70,7 @@ internal sealed unsafe class LlamaExecutor : IModelExecutor
 
     public LlamaModel Model { get; }
     public int Threads { get; private set; }
+    public int MaxRunning { get; }
     public int VocabularySize => Model.Vocabulary.Count;
     public int CapacityTokens { get; }
     public int MaxSequenceTokens => Model.TrainedContext;

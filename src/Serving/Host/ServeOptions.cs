@@ -1,0 +1,52 @@
+using TokenMill.Serving.Llama;
+using TokenMill.Shared.CommandLine;
+
+namespace TokenMill.Serving.Host;
+
+/// <summary>What <c>serve</c> was told.</summary>
+internal sealed record ServeOptions
+{
+    public required string ModelPath { get; init; }
+    public IReadOnlyList<NamedAdapter> Adapters { get; init; } = [];
+    public string Host { get; init; } = "127.0.0.1";
+    public int Port { get; init; } = 8080;
+    public LlamaExecutorOptions Executor { get; init; } = new();
+
+    /// <summary>What every request must bring as its bearer token; null: anyone may ask.</summary>
+    public string? Secret { get; init; }
+
+    /// <summary>stdin is the parent's pipe: its end is the order to stop.</summary>
+    public bool ParentPipe { get; init; }
+
+    public const string SecretVariable = "TOKENMILL_SECRET";
+
+    public static ServeOptions Parse(Arguments arguments)
+    {
+        var executor = new LlamaExecutorOptions
+        {
+            ContextTokens = Positive(arguments, "--context"),
+            MaxRunning = Positive(arguments, "--parallel") ?? new LlamaExecutorOptions().MaxRunning,
+            Threads = Positive(arguments, "--threads") ?? CpuLoad.FreeCores(),
+            KeyValueType = arguments.Option("--kv-type") is { } type ? KeyValueTypes.Parse(type) : null,
+        };
+        if (executor.MaxRunning > LlamaExecutorOptions.MostRunning) throw new UsageException($"--parallel is at most {LlamaExecutorOptions.MostRunning}");
+        if (arguments.Option("--draft") is not null) throw new UsageException("--draft is not supported yet");
+        var options = new ServeOptions
+        {
+            Adapters = [.. arguments.Options("--adapter").Select(NamedAdapter.Parse)],
+            Host = arguments.Option("--host") ?? "127.0.0.1",
+            Port = arguments.Int("--port") ?? 8080,
+            Secret = arguments.Option("--api-key") ?? Environment.GetEnvironmentVariable(SecretVariable) switch { "" => null, var secret => secret },
+            ParentPipe = arguments.Flag("--parent-pipe"),
+            Executor = executor,
+            ModelPath = arguments.Positional("MODEL"),
+        };
+        if (options.Port is < 0 or > 65_535) throw new UsageException($"--port is 0 to 65535, not {options.Port}");
+        if (options.Adapters.GroupBy(a => a.Name).FirstOrDefault(g => g.Count() > 1) is { } twice) throw new UsageException($"two adapters are called '{twice.Key}'");
+        arguments.End();
+        return options;
+    }
+
+    private static int? Positive(Arguments arguments, string name) =>
+        arguments.Int(name) is not { } value ? null : value > 0 ? value : throw new UsageException($"{name} is at least 1, not {value}");
+}

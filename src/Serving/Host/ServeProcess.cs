@@ -1,0 +1,113 @@
+using System.Net;
+using System.Net.Sockets;
+using Microsoft.AspNetCore.Hosting.Server;
+using Microsoft.AspNetCore.Hosting.Server.Features;
+using TokenMill.Serving.OpenAi;
+using TokenMill.Shared;
+using TokenMill.Shared.Domain;
+
+namespace TokenMill.Serving.Host;
+
+/// <summary>
+/// The life of a serving process: load, answer, stop. Says how it goes on stdout, one JSON object a line: loading, then ready or failed.
+/// </summary>
+internal sealed class ServeProcess(ServeOptions options)
+{
+    private const long MaxBodyBytes = 16 << 20;
+    private const int MaxConnections = 1_024;
+    private static readonly TimeSpan ShutdownTimeout = TimeSpan.FromSeconds(3);
+
+    public async Task RunAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            ServedModel model;
+            using (CrashLine.Watch(new Error("native-crash", $"llama.cpp ended the process while it loaded {Path.GetFileName(options.ModelPath)}", "the model file or the machine is at fault: try another file of this model")))
+                model = ServedModel.Load(options.ModelPath, options.Adapters, options.Executor, new LoadingLine().Report);
+            using (model) await ServeAsync(model, cancellationToken);
+        }
+        catch (RefusedException e)
+        {
+            WriteLine(new { Type = "failed", e.Error.Code, e.Error.Message, e.Error.Remedy });
+            throw;
+        }
+    }
+
+    private async Task ServeAsync(ServedModel model, CancellationToken cancellationToken)
+    {
+        using var stopping = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        await using var app = Build(model);
+        try
+        {
+            await app.StartAsync(stopping.Token);
+        }
+        catch (Exception e) when (e is IOException or SocketException)
+        {
+            throw new RefusedException(new Error("port-taken", $"{options.Host}:{options.Port} cannot be opened: {e.Message}", "give another --port, or 0 for a free one"), e);
+        }
+        var url = app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First();
+        WriteLine(new { Type = "ready", Url = url });
+
+        var end = await Task.WhenAny(model.Engine.Ended, app.WaitForShutdownAsync(stopping.Token), ParentGoneAsync(stopping.Token));
+        var broken = end == model.Engine.Ended ? await model.Engine.Ended : null;
+        await stopping.CancelAsync();
+        await app.StopAsync(CancellationToken.None);
+        if (broken is not null) throw new RefusedException(new Error("engine-failed", $"the engine broke down: {broken.Message}", "start the server again"), broken);
+        cancellationToken.ThrowIfCancellationRequested();
+    }
+
+    private WebApplication Build(ServedModel model)
+    {
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.ClearProviders();
+        builder.Logging.SetMinimumLevel(LogLevel.Warning).AddConsole(console => console.LogToStandardErrorThreshold = LogLevel.Trace);
+        builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = ShutdownTimeout);
+        builder.WebHost.ConfigureKestrel(kestrel =>
+        {
+            kestrel.AddServerHeader = false;
+            kestrel.Limits.MaxRequestBodySize = MaxBodyBytes;
+            kestrel.Limits.MaxConcurrentConnections = MaxConnections;
+            if (IPAddress.TryParse(options.Host, out var address)) kestrel.Listen(address, options.Port);
+            else if (options.Host == "localhost") kestrel.Listen(IPAddress.Loopback, options.Port);
+            else throw new RefusedException("wrong-host", $"'{options.Host}' is no IP address", "give --host 127.0.0.1, or 0.0.0.0 for every network");
+        });
+        var app = builder.Build();
+        app.UseErrorBodies();
+        app.UseSecret(options.Secret);
+        app.MapHealth(model);
+        app.MapOpenAi(model);
+        app.MapInternal(model);
+        app.UseNotFound();
+        return app;
+    }
+
+    private async Task ParentGoneAsync(CancellationToken cancellationToken)
+    {
+        if (!options.ParentPipe) await Task.Delay(Timeout.InfiniteTimeSpan, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await using var pipe = Console.OpenStandardInput();
+        var buffer = new byte[256];
+        while (await pipe.ReadAsync(buffer, cancellationToken) > 0)
+        {
+        }
+    }
+
+    private static void WriteLine<T>(T value)
+    {
+        Console.Out.WriteLine(Json.Serialize(value));
+        Console.Out.Flush();
+    }
+
+    /// <summary>Progress in tenths.</summary>
+    private sealed class LoadingLine
+    {
+        private int _tenths;
+
+        public void Report(float progress)
+        {
+            var tenths = (int)(progress * 10);
+            if (tenths <= _tenths) return;
+            _tenths = tenths;
+            WriteLine(new { Type = "loading", Progress = tenths / 10.0 });
+        }
+    }
+}

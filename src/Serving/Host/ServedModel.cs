@@ -1,0 +1,84 @@
+using TokenMill.Serving.Llama;
+using TokenMill.Serving.PrefixCache;
+using TokenMill.Serving.Sampling;
+using TokenMill.Serving.Scheduler;
+using TokenMill.Shared.ChatTemplates;
+using TokenMill.Shared.Domain;
+using TokenMill.Shared.Llama;
+
+namespace TokenMill.Serving.Host;
+
+/// <summary>A loaded model with its adapters, its vocabulary, its template and its engine: everything a request needs.</summary>
+internal sealed class ServedModel : IDisposable
+{
+    private readonly LlamaModel _model;
+    private readonly LlamaExecutor _executor;
+
+    private ServedModel(LlamaModel model, LlamaExecutor executor, IReadOnlyList<NamedAdapter> adapters, TimeProvider time)
+    {
+        (_model, _executor) = (model, executor);
+        Adapters = [.. adapters.Select(a => a.Name)];
+        Time = time;
+        Engine = new EngineLoop(executor, new SchedulerOptions { MaxRunning = executor.MaxRunning, StepTokens = executor.MaxStepTokens }, time);
+    }
+
+    public string Name => System.IO.Path.GetFileNameWithoutExtension(_model.Path);
+    public IReadOnlyList<string> Adapters { get; }
+    public LlamaVocabulary Vocabulary => _model.Vocabulary;
+    public EngineLoop Engine { get; }
+    public TimeProvider Time { get; }
+
+    public int Threads => _executor.Threads;
+
+    /// <summary>The model's chat template.</summary>
+    /// <exception cref="RefusedException">There is none, or it cannot be used: the model can complete text but not chat.</exception>
+    public ModelChatTemplate Template => field ??= ChatTemplate.ForModel(_model.File);
+
+    /// <summary>Loads everything and computes once, so that the first request is not the slow one.</summary>
+    /// <exception cref="RefusedException">A file is broken, hostile, or does not fit; the machine cannot run it.</exception>
+    public static ServedModel Load(string path, IReadOnlyList<NamedAdapter> adapters, LlamaExecutorOptions options, Action<float>? progress = null)
+    {
+        var model = LlamaModel.Load(path, progress);
+        LlamaExecutor? executor = null;
+        try
+        {
+            executor = new LlamaExecutor(model, options);
+            foreach (var adapter in adapters) executor.AddAdapter(adapter.Name, adapter.Path);
+            return new ServedModel(model, executor, adapters, TimeProvider.System);
+        }
+        catch
+        {
+            executor?.Dispose();
+            model.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Submits a request; cancelling the token, or disposing what is returned, ends it within a step.</summary>
+    public RunningRequest Start(ReadOnlySpan<int> prompt, int maxNewTokens, string? adapter, string tenant, ILogitsConsumer consumer, CancellationToken cancellationToken)
+    {
+        var request = new EngineRequest(prompt, maxNewTokens, new CacheKey(tenant, adapter), consumer);
+        Engine.Submit(request);
+        return new RunningRequest(Engine, request, cancellationToken);
+    }
+
+    public async Task<Scores> ScoreAsync(int[] ids, string? adapter, CancellationToken cancellationToken)
+    {
+        var scoring = new PromptScoring(ids);
+        using var running = Start(ids, 0, adapter, "", scoring, cancellationToken);
+        return await scoring.Scores;
+    }
+
+    /// <summary>Between two steps, so at once for whoever waits for tokens.</summary>
+    public Task<int> SetThreadsAsync(int threads) => Engine.Call(() =>
+    {
+        _executor.SetThreads(threads);
+        return threads;
+    });
+
+    public void Dispose()
+    {
+        Engine.Dispose();                                      // and with it the executor
+        _model.Dispose();
+    }
+}

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using TokenMill.Serving.Commands;
 using TokenMill.Shared.CommandLine;
 
@@ -7,9 +8,15 @@ Console.CancelKeyPress += (_, e) =>
     e.Cancel = true;
     interrupted.Cancel();
 };
+using var terminated = PosixSignalRegistration.Create(PosixSignal.SIGTERM, context =>
+{
+    context.Cancel = true;
+    interrupted.Cancel();
+});
 
 Command[] commands =
 [
+    ServeCommand.Command,
     RenderCommand.Command,
     TokenizeCommand.Command,
     LogitsCommand.Command,

@@ -1,4 +1,3 @@
-using System.Text.Json.Nodes;
 using TokenMill.Serving.OpenAi;
 using TokenMill.Shared;
 using TokenMill.Shared.Domain;
@@ -10,8 +9,6 @@ internal static class InternalApi
 {
     private sealed record LogprobsRequest(int[] Ids, string? Adapter);
 
-    private sealed record EncodeRequest(JsonArray Messages, JsonArray? Tools);
-
     private sealed record ThreadsRequest(int Threads);
 
     public static void MapInternal(this IEndpointRouteBuilder app, ServedModel model)
@@ -19,14 +16,14 @@ internal static class InternalApi
         app.MapPost("/internal/logprobs", async context =>
         {
             var request = await context.ReadBodyAsync<LogprobsRequest>();
-            if (request.Ids is not { Length: > 0 }) throw new InvalidRequestException("ids", "there are no token ids", "send {\"ids\": [1, 2, 3]}");
-            var scores = await model.ScoreAsync(request.Ids, model.Adapter(request.Adapter), context.RequestAborted);
+            if (request.Ids is not { Length: > 0 }) throw Refusals.Invalid("ids", "there are no token ids", "send {\"ids\": [1, 2, 3]}");
+            var scores = await model.ScoreAsync(request.Ids, model.AdapterOf(request.Adapter), context.RequestAborted);
             await context.Response.WriteAsJsonAsync(new { scores.NextTokenLogprob }, Json.Options, context.RequestAborted);
         });
         app.MapPost("/internal/threads", async context =>
         {
             var request = await context.ReadBodyAsync<ThreadsRequest>();
-            if (request.Threads < 1 || request.Threads > Environment.ProcessorCount) throw new InvalidRequestException("threads", $"threads are 1 to {Environment.ProcessorCount} here", "send {\"threads\": 1}");
+            if (request.Threads < 1 || request.Threads > Environment.ProcessorCount) throw Refusals.Invalid("threads", $"threads are 1 to {Environment.ProcessorCount} here", "send {\"threads\": 1}");
             await context.Response.WriteAsJsonAsync(new { Threads = await model.SetThreadsAsync(request.Threads) }, Json.Options, context.RequestAborted);
         });
     }

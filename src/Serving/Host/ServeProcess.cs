@@ -72,7 +72,7 @@ internal sealed class ServeProcess(ServeOptions options)
             else throw new RefusedException("wrong-host", $"'{options.Host}' is no IP address", "give --host 127.0.0.1, or 0.0.0.0 for every network");
         });
         var app = builder.Build();
-        app.UseErrorBodies();
+        app.UseErrorBodies(model.Engine);
         app.UseSecret(options.Secret);
         app.MapHealth(model);
         app.MapOpenAi(model);

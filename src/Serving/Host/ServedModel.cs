@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using TokenMill.Serving.Llama;
 using TokenMill.Serving.PrefixCache;
 using TokenMill.Serving.Sampling;
@@ -13,12 +14,14 @@ internal sealed class ServedModel : IDisposable
 {
     private readonly LlamaModel _model;
     private readonly LlamaExecutor _executor;
+    private readonly Lazy<ModelChatTemplate> _template;
 
     private ServedModel(LlamaModel model, LlamaExecutor executor, IReadOnlyList<NamedAdapter> adapters, TimeProvider time)
     {
         (_model, _executor) = (model, executor);
         Adapters = [.. adapters.Select(a => a.Name)];
         Time = time;
+        _template = new(() => ChatTemplate.ForModel(model.File));
         Engine = new EngineLoop(executor, new SchedulerOptions { MaxRunning = executor.MaxRunning, StepTokens = executor.MaxStepTokens }, time);
     }
 
@@ -32,7 +35,20 @@ internal sealed class ServedModel : IDisposable
 
     /// <summary>The model's chat template.</summary>
     /// <exception cref="RefusedException">There is none, or it cannot be used: the model can complete text but not chat.</exception>
-    public ModelChatTemplate Template => field ??= ChatTemplate.ForModel(_model.File);
+    public ModelChatTemplate Template => _template.Value;
+
+    /// <summary>Token ids of a conversation, ready to be answered.</summary>
+    /// <exception cref="TemplateException">The template does not take it.</exception>
+    public int[] Encode(JsonArray messages, JsonArray? tools, JsonObject? extra) => Vocabulary.Tokenize(Template.Render(messages, tools, addGenerationPrompt: true, extra));
+
+    /// <summary>The adapter that a request's <c>model</c> means; null is the base, which an absent name means too.</summary>
+    /// <exception cref="RefusedException">model-not-found.</exception>
+    public string? AdapterOf(string? model)
+    {
+        if (string.IsNullOrEmpty(model) || model == Name) return null;
+        return Adapters.Contains(model) ? model
+            : throw new RefusedException(new Error("model-not-found", $"there is no model '{model}' here", $"choose one of {string.Join(", ", Adapters.Prepend(Name))}") { Field = "model" });
+    }
 
     /// <summary>Loads everything and computes once, so that the first request is not the slow one.</summary>
     /// <exception cref="RefusedException">A file is broken, hostile, or does not fit; the machine cannot run it.</exception>

@@ -1,5 +1,5 @@
 using System.Text.Json;
-using TokenMill.Serving.Host;
+using TokenMill.Serving.Scheduler;
 using TokenMill.Shared;
 using TokenMill.Shared.ChatTemplates;
 using TokenMill.Shared.Domain;
@@ -10,7 +10,7 @@ namespace TokenMill.Serving.OpenAi;
 /// <summary>Every failure becomes OpenAI's error body, here and nowhere else.</summary>
 internal static partial class ErrorBodies
 {
-    public static void UseErrorBodies(this WebApplication app)
+    public static void UseErrorBodies(this WebApplication app, EngineLoop engine)
     {
         var logger = app.Services.GetRequiredService<ILoggerFactory>().CreateLogger(typeof(ErrorBodies).FullName!);
         app.Use(async (context, next) =>
@@ -22,15 +22,14 @@ internal static partial class ErrorBodies
             }
             catch (OperationCanceledException) when (context.RequestAborted.IsCancellationRequested)
             {
-                // The client is gone; its request has ended with it.
+                // The client is gone, and its request has ended with it.
             }
-            catch (Exception e)
+            catch (Exception e) when (!context.Response.HasStarted)
             {
-                var (status, error, param) = Map(e);
+                var (status, error) = Map(e);
                 if (status == StatusCodes.Status500InternalServerError) LogFailure(logger, e, context.TraceIdentifier);
-                if (context.Response.HasStarted) throw;
-                if (e is BusyException busy) context.Response.Headers.RetryAfter = $"{Math.Ceiling(busy.Wait.TotalSeconds):0}";
-                await context.WriteErrorAsync(status, error, param);
+                if (status == StatusCodes.Status429TooManyRequests) context.Response.Headers.RetryAfter = $"{Math.Ceiling(engine.ExpectedWait.TotalSeconds):0}";
+                await context.WriteErrorAsync(status, error);
             }
         });
     }
@@ -39,33 +38,38 @@ internal static partial class ErrorBodies
     public static void UseNotFound(this WebApplication app) =>
         app.MapFallback(context => context.WriteErrorAsync(StatusCodes.Status404NotFound, new Error("unknown-url", $"there is no {context.Request.Method} {context.Request.Path}", "the API is at /v1")));
 
-    public static Task WriteErrorAsync(this HttpContext context, int status, Error error, string? param = null)
+    public static Task WriteErrorAsync(this HttpContext context, int status, Error error)
     {
         context.Response.StatusCode = status;
-        return context.Response.WriteAsJsonAsync(ErrorBody.Of(error, status, param), Json.Options, context.RequestAborted);
+        return context.Response.WriteAsJsonAsync(ErrorBody.Of(error, status), Json.Options, context.RequestAborted);
     }
 
-    public static (int Status, Error Error, string? Param) Map(Exception exception) => exception switch
+    public static (int Status, Error Error) Map(Exception exception) => exception switch
     {
-        InvalidRequestException e => (StatusCodes.Status400BadRequest, e.Error, e.Param),
-        UnknownModelException e => (StatusCodes.Status404NotFound, e.Error, "model"),
-        BusyException e => (StatusCodes.Status429TooManyRequests, e.Error, null),
-        JsonException e => (StatusCodes.Status400BadRequest, new Error("invalid-json", e.Message, "send one JSON object with the fields of the API"), Param(e.Path)),
-        TemplateException e => (StatusCodes.Status400BadRequest, new Error("chat-template-refused", $"the model's chat template does not take this conversation: {e.Message}", "check the order and the roles of the messages"), "messages"),
-        BadHttpRequestException e => (e.StatusCode, new Error("invalid-request", e.Message, ""), null),
-        RefusedException e => (Status(e.Error.Code), e.Error, null),
-        _ => (StatusCodes.Status500InternalServerError, new Error("internal-error", "the server failed at this request", "see its log for the request id"), null),
+        RefusedException e => (Status(e.Error.Code), e.Error),
+        JsonException e => (StatusCodes.Status400BadRequest, JsonError(e)),
+        TemplateException e => (StatusCodes.Status400BadRequest, new Error("chat-template-refused", $"the model's chat template does not take this conversation: {e.Message}", "check the order and the roles of the messages") { Field = "messages" }),
+        BadHttpRequestException e => (e.StatusCode, new Error("invalid-request", e.Message, "")),
+        _ => (StatusCodes.Status500InternalServerError, new Error("internal-error", "the server failed at this request", "its log has more under the request id")),
     };
 
     private static int Status(string code) => code switch
     {
+        "model-not-found" => StatusCodes.Status404NotFound,
+        "engine-busy" => StatusCodes.Status429TooManyRequests,
         "engine-stopped" or "engine-failed" => StatusCodes.Status503ServiceUnavailable,
         "cache-exhausted" => StatusCodes.Status500InternalServerError,
         _ => StatusCodes.Status400BadRequest,
     };
 
-    // "$.messages[0].role" → "messages[0].role"
-    private static string? Param(string? path) => path is null or "$" ? null : path.TrimStart('$').TrimStart('.');
+    // The reader's own message for a wrong type names .NET types; its path ("$.messages[0].role") says which value it was.
+    private static Error JsonError(JsonException e)
+    {
+        var field = e.Path?.TrimStart('$').TrimStart('.') is { Length: > 0 } path ? path : null;
+        return field is not null && e.Message.Contains("could not be converted", StringComparison.Ordinal)
+            ? new Error("wrong-type", $"{field} has the wrong type", "see the API's description of this field") { Field = field }
+            : new Error("invalid-json", $"the request is not understood: {e.Message}", "send one JSON object with the fields of the API") { Field = field };
+    }
 
     [LoggerMessage(Level = LogLevel.Error, Message = "request {RequestId} failed")]
     private static partial void LogFailure(ILogger logger, Exception exception, string requestId);

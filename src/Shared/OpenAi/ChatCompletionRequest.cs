@@ -11,6 +11,8 @@ public sealed record ChatCompletionRequest : CompletionOptions
     public JsonNode? ToolChoice { get; init; }
     public JsonObject? ResponseFormat { get; init; }
     public int? MaxCompletionTokens { get; init; }
+    public bool? Logprobs { get; init; }
+    public int? TopLogprobs { get; init; }
 
     /// <summary>More variables for the chat template.</summary>
     public JsonObject? ChatTemplateKwargs { get; init; }

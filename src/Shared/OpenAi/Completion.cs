@@ -11,6 +11,7 @@ public sealed record CompletionRequest : CompletionOptions
 
     /// <summary>The prompt comes back before the answer.</summary>
     public bool Echo { get; init; }
+    public int? Logprobs { get; init; }
 }
 
 /// <summary>Answer to a plain completion, whole or (with streaming) in parts.</summary>

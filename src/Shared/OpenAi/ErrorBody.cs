@@ -23,6 +23,6 @@ public sealed record ErrorBody(ErrorBody.Detail Error)
     };
 
     /// <summary>Our kebab-case codes become snake_case, as the API's clients expect.</summary>
-    public static ErrorBody Of(Error error, int status, string? param = null) =>
-        new(new Detail(error.Remedy.Length == 0 ? error.Message : $"{error.Message}; {error.Remedy}", TypeOf(status), param, error.Code.Replace('-', '_')));
+    public static ErrorBody Of(Error error, int status) =>
+        new(new Detail(error.Remedy.Length == 0 ? error.Message : $"{error.Message}; {error.Remedy}", TypeOf(status), error.Field, error.Code.Replace('-', '_')));
 }

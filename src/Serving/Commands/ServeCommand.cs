@@ -1,0 +1,16 @@
+using TokenMill.Serving.Host;
+using TokenMill.Shared.CommandLine;
+
+namespace TokenMill.Serving.Commands;
+
+/// <summary><c>serve</c>: an OpenAI-compatible server for one model.</summary>
+internal static class ServeCommand
+{
+    public static Command Command { get; } = new("serve",
+        "serve MODEL [--adapter NAME=PATH …] [--host 127.0.0.1] [--port 8080] [--context N] [--parallel N] [--threads N] [--kv-type f16|q8_0|q4_0] [--api-key K] [--parent-pipe]",
+        async (arguments, cancellationToken) =>
+        {
+            await new ServeProcess(ServeOptions.Parse(arguments)).RunAsync(cancellationToken);
+            return CommandLineHost.Done;
+        });
+}

@@ -1,0 +1,40 @@
+using System.Text.Json.Nodes;
+using TokenMill.Serving.Host;
+using TokenMill.Shared;
+using TokenMill.Shared.OpenAi;
+
+namespace TokenMill.Serving.OpenAi;
+
+/// <summary>The public API: what an OpenAI client knows, and /tokenize.</summary>
+internal static class OpenAiApi
+{
+    private sealed record TokenizeRequest(string? Text, string? Content, JsonArray? Messages, bool AddSpecial = false);
+
+    public static void MapOpenAi(this IEndpointRouteBuilder app, ServedModel model)
+    {
+        app.MapPost("/v1/chat/completions", context => ChatCompletions.HandleAsync(context, model));
+        app.MapPost("/v1/completions", context => Completions.HandleAsync(context, model));
+        app.MapPost("/tokenize", context => TokenizeAsync(context, model));
+
+        var loaded = model.Time.GetUtcNow().ToUnixTimeSeconds();
+        var models = model.Adapters.Prepend(model.Name).Select(name => new ModelList.Entry(name, loaded, "tokenmill")).ToArray();
+        app.MapGet("/v1/models", () => Results.Json(new ModelList(models), Json.Options));
+        app.MapGet("/v1/models/{id}", (string id) =>
+        {
+            model.AdapterOf(id);
+            return Results.Json(models.First(m => m.Id == id), Json.Options);
+        });
+    }
+
+    private static async Task TokenizeAsync(HttpContext context, ServedModel model)
+    {
+        var request = await context.ReadBodyAsync<TokenizeRequest>();
+        var ids = (request.Text ?? request.Content, request.Messages) switch
+        {
+            ({ } text, null) => model.Vocabulary.Tokenize(text, request.AddSpecial),
+            (null, { } messages) => model.Encode(ChatMessages.Check(messages), null, null),
+            _ => throw Refusals.Invalid("text", "there is neither a text nor a conversation, or both", "send {\"text\"} or {\"messages\"}"),
+        };
+        await context.Response.WriteAsJsonAsync(new { Tokens = ids, Count = ids.Length, MaxModelLen = model.Engine.MaxSequenceTokens }, Json.Options, context.RequestAborted);
+    }
+}

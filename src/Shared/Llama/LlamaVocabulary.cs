@@ -61,7 +61,7 @@ public sealed unsafe class LlamaVocabulary : IDisposable
     public static LlamaVocabulary Load(string ggufPath)
     {
         if (!File.Exists(ggufPath)) throw new RefusedException("model-not-found", $"{ggufPath} does not exist", "give the path of a GGUF file");
-        using (var file = GgufFile.Open(ggufPath)) GgufModel.Check(file);
+        using (var file = GgufFile.Open(ggufPath)) GgufModel.CheckVocabulary(file);
         LlamaLibrary.Load();
         var parameters = LlamaModelHandle.DefaultParameters;
         parameters.vocab_only = 1;

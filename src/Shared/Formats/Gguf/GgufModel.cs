@@ -28,18 +28,35 @@ public sealed record GgufModel
     /// <exception cref="RefusedException">The first contradiction, with its field.</exception>
     public static GgufModel Check(GgufFile file)
     {
+        var architecture = CheckKind(file);
+        if (file.Tensors.Count == 0) throw GgufFile.Refuse(null, "gguf-tensor-missing", "a file without tensors (a vocabulary only)", "choose the model itself");
+        return architecture.Name == "clip" ? Describe(file, architecture, null, []) : CheckText(file, architecture);
+    }
+
+    /// <summary>What must hold before the vocabulary alone is loaded: of a model, or of a tokenizer file, which has no tensors.</summary>
+    /// <exception cref="RefusedException">The first contradiction, with its field.</exception>
+    public static void CheckVocabulary(GgufFile file)
+    {
+        if (file.Tensors.Count > 0)
+        {
+            Check(file);
+            return;
+        }
+        CheckKind(file);
+        GgufVocabulary.Check(file.Metadata);
+    }
+
+    private static GgufArchitecture CheckKind(GgufFile file)
+    {
         var metadata = file.Metadata;
         var kind = metadata.TryString("general.type");
         if (kind is not (null or "model" or "mmproj")) throw GgufFile.Refuse("general.type", "gguf-not-a-model", $"a file of the kind '{kind}', not a model", kind == "adapter" ? "an adapter is used together with its base" : "choose the model itself");
         if (metadata.TryUInt16("split.count") is > 1)
             throw GgufFile.Refuse("split.count", "gguf-split", "one part of a model in several files", "join the parts first: llama-gguf-split --merge");
         var name = metadata.String("general.architecture");
-        var architecture = GgufArchitecture.Find(name)
-            ?? throw GgufFile.Refuse("general.architecture", "gguf-architecture-unknown", $"the unknown architecture '{name}'", "models of llama, mistral, qwen2, qwen3, gemma3, phi3, smollm3 and everything else that llama.cpp v0.5.0 serves are supported");
         metadata.TryString("general.name");
-        if (file.Tensors.Count == 0) throw GgufFile.Refuse(null, "gguf-tensor-missing", "a file without tensors (a vocabulary only)", "choose the model itself");
-
-        return architecture.Name == "clip" ? Describe(file, architecture, null, []) : CheckText(file, architecture);
+        return GgufArchitecture.Find(name)
+            ?? throw GgufFile.Refuse("general.architecture", "gguf-architecture-unknown", $"the unknown architecture '{name}'", "models of llama, mistral, qwen2, qwen3, gemma3, phi3, smollm3 and everything else that llama.cpp v0.5.0 serves are supported");
     }
 
     private static GgufModel CheckText(GgufFile file, GgufArchitecture architecture)

@@ -11,6 +11,7 @@ Console.CancelKeyPress += (_, e) =>
 
 Command[] commands =
 [
+    ExportCommand.Command,
     LogitsCommand.Command,
     TokenizerCommand.Command,
 ];

@@ -59,6 +59,26 @@ public sealed class GgufFile : IDisposable
         ReadExactly(_file, target, tensor.Offset);
     }
 
+    /// <summary>Copies a tensor's bytes, as stored.</summary>
+    public void CopyTo(GgufTensor tensor, Stream target)
+    {
+        var buffer = ArrayPool<byte>.Shared.Rent(1 << 20);
+        try
+        {
+            for (var done = 0L; done < tensor.SizeBytes;)
+            {
+                var piece = buffer.AsSpan(0, (int)Math.Min(buffer.Length, tensor.SizeBytes - done));
+                ReadExactly(_file, piece, tensor.Offset + done);
+                target.Write(piece);
+                done += piece.Length;
+            }
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+        }
+    }
+
     /// <summary>
     /// Rows of a tensor expanded to float32, from <paramref name="firstRow"/> on, as many as the target holds.
     /// </summary>

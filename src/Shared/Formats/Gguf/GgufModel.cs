@@ -10,7 +10,7 @@ namespace TokenMill.Shared.Formats.Gguf;
 public sealed record GgufModel
 {
     /// <summary>Architectures the trainer builds.</summary>
-    private static readonly HashSet<string> TrainedArchitectures = ["llama", "qwen2", "qwen3", "gemma3", "phi3", "smollm3"];
+    public static IReadOnlyCollection<string> TrainableArchitectures { get; } = ["llama", "qwen2", "qwen3", "phi3", "smollm3"];
 
     public required string Architecture { get; init; }
     public required long Parameters { get; init; }
@@ -98,7 +98,7 @@ public sealed record GgufModel
 
     private static Ability Trainability(GgufFile file, GgufArchitecture architecture, GgufHyperparameters? hyperparameters, Ability servable) =>
         !servable.Yes ? servable
-        : !TrainedArchitectures.Contains(architecture.Name) ? new(false, $"{architecture.Name} cannot be trained yet; {string.Join(", ", TrainedArchitectures.Order())} can")
+        : !TrainableArchitectures.Contains(architecture.Name) ? new(false, $"{architecture.Name} cannot be trained yet; {string.Join(", ", TrainableArchitectures.Order())} can")
         : hyperparameters!.Experts > 0 ? new(false, "models with experts cannot be trained yet")
         : file.Tensors.FirstOrDefault(t => !t.Type.CanExpand()) is { } tensor ? new(false, $"weights of type {tensor.Type} cannot be expanded for training; take an F16, Q8_0 or Q4_K file of this model")
         : new(true, $"LoRA and full fine-tuning of {architecture.Name} models");

@@ -22,10 +22,10 @@ public sealed class GgufWriter
     public void Add(string key, ReadOnlySpan<float> values) => Set(key, GgufValueType.Array, Array(GgufValueType.Float32, values.Length, MemoryMarshal.AsBytes(values)));
     public void Add(string key, IReadOnlyList<string> values) => Set(key, GgufValueType.Array, Array(GgufValueType.String, values.Count, [.. values.SelectMany(Text)]));
 
-    /// <summary>Takes over every pair of another file; pairs added later replace those of the same key. Alignment is this writer's own.</summary>
-    public void CopyPairs(GgufMetadata metadata)
+    /// <summary>Takes over pairs of another file, all or those chosen; pairs added later replace those of the same key. Alignment is this writer's own.</summary>
+    public void CopyPairs(GgufMetadata metadata, Func<string, bool>? choose = null)
     {
-        foreach (var key in metadata.Keys.Where(k => k != "general.alignment"))
+        foreach (var key in metadata.Keys.Where(k => k != "general.alignment" && choose?.Invoke(k) != false))
         {
             var (type, bytes) = metadata.Raw(key);
             Set(key, type, bytes);

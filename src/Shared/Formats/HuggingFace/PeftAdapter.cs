@@ -20,6 +20,8 @@ public sealed class PeftAdapter : IDisposable
 
     public static string TensorName(string module, char matrix) => $"{Prefix}{module}.lora_{matrix}.weight";
 
+    public static string MagnitudeName(string module) => $"{Prefix}{module}.lora_magnitude_vector.weight";
+
     /// <exception cref="RefusedException">The adapter is broken, of another method, or contradicts itself.</exception>
     public static PeftAdapter Open(string path)
     {
@@ -66,7 +68,7 @@ public sealed class PeftAdapter : IDisposable
             if (part == "lora_magnitude_vector" && config.Dora) continue;
             var other = TensorName(module, part == "lora_A" ? 'B' : 'A');
             if (weights.Find(other) is not { } partner) throw Refuse(other, "adapter-tensor-missing", $"{tensor.Name} is there without {other}", OtherBase);
-            if (part == "lora_A") pairs[module] = new PeftPair(tensor, partner, config.Dora ? weights.Find($"{Prefix}{module}.lora_magnitude_vector.weight") ?? weights.Find($"{Prefix}{module}.lora_magnitude_vector") : null);
+            if (part == "lora_A") pairs[module] = new PeftPair(tensor, partner, config.Dora ? weights.Find(MagnitudeName(module)) ?? weights.Find($"{Prefix}{module}.lora_magnitude_vector") : null);
         }
         if (pairs.Count == 0) throw Refuse(WeightsName, "adapter-tensor-missing", "an adapter without tensors", "export the adapter again");
         foreach (var (module, (a, b, magnitude)) in pairs)

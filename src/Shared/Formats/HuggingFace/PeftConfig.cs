@@ -12,6 +12,8 @@ public sealed record PeftConfig
     public required int Rank { get; init; }
     public required double Alpha { get; init; }
 
+    public double Dropout { get; init; }
+
     /// <summary>rsLoRA: the scale is alpha/√r instead of alpha/r.</summary>
     public bool RankStabilised { get; init; }
 
@@ -49,6 +51,7 @@ public sealed record PeftConfig
         {
             Rank = (int)Number(json, "r", 1, 1 << 16),
             Alpha = Number(json, "lora_alpha", 0, 1 << 24),
+            Dropout = json.TryGetProperty("lora_dropout", out var dropout) && dropout.ValueKind == JsonValueKind.Number ? dropout.GetDouble() : 0,
             RankStabilised = Flag(json, "use_rslora"),
             Dora = Flag(json, "use_dora"),
             Targets = ReadTargets(json),

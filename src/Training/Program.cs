@@ -13,6 +13,7 @@ Command[] commands =
 [
     ExportCommand.Command,
     LogitsCommand.Command,
+    TrainCommand.Command,
     TokenizerCommand.Command,
 ];
 return await CommandLineHost.RunAsync("Training", commands, args, interrupted.Token);

@@ -31,6 +31,20 @@ public static unsafe class TorchRuntime
     /// <summary>Until disposed, operators on this thread record nothing for a backward pass.</summary>
     public static IDisposable WithoutGradient() => new GradientMode();
 
+    /// <summary>Until disposed, the token's cancellation ends a pass under way within a layer, with an <see cref="OperationCanceledException"/>.</summary>
+    public static IDisposable InterruptBy(CancellationToken token) => new Interruption(token);
+
+    private sealed class Interruption(CancellationToken token) : IDisposable
+    {
+        private readonly CancellationTokenRegistration _registration = token.Register(() => tm_interrupt(1));
+
+        public void Dispose()
+        {
+            _registration.Dispose();
+            tm_interrupt(0);
+        }
+    }
+
     private sealed class GradientMode : IDisposable
     {
         public GradientMode() => Check(tm_grad_mode(0));

@@ -24,7 +24,9 @@ internal static unsafe partial class TorchLibrary
 
     public static void Check(int status)
     {
-        if (status != 0) throw new TorchException(Marshal.PtrToStringUTF8((nint)tm_error()) ?? "libtorch gave no reason");
+        if (status == 0) return;
+        var reason = Marshal.PtrToStringUTF8((nint)tm_error()) ?? "libtorch gave no reason";
+        throw reason == "interrupted" ? new OperationCanceledException(reason) : new TorchException(reason);
     }
 
     private static nint Load()
@@ -49,6 +51,7 @@ internal static unsafe partial class TorchLibrary
     [LibraryImport(Name)] public static partial int tm_info(out byte* kernels, out byte* torch, out int hasBFloat16, out int hasFastBFloat16);
     [LibraryImport(Name)] public static partial int tm_threads(int count);
     [LibraryImport(Name)] public static partial long tm_live_handles();
+    [LibraryImport(Name)] public static partial void tm_interrupt(int interrupted);
 
     [LibraryImport(Name)] public static partial int tm_tensor_new(void* data, int dtype, long* shape, int rank, out TensorHandle tensor);
     [LibraryImport(Name)] public static partial void tm_tensor_free(nint tensor);

@@ -13,6 +13,12 @@ namespace tokenmill {
 
 extern std::atomic<int64_t> live_handles;
 extern thread_local std::string last_error;
+extern std::atomic<bool> interrupted;
+
+// Forward and backward pass look here once a layer, so that a stop takes effect within a fraction of a second.
+inline void check_interrupted() {
+    if (interrupted) throw std::runtime_error("interrupted");
+}
 
 inline at::Tensor& tensor(tm_tensor handle) { return *reinterpret_cast<at::Tensor*>(handle); }
 inline at::Tensor optional(tm_tensor handle) { return handle ? tensor(handle) : at::Tensor(); }

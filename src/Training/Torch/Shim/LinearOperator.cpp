@@ -58,6 +58,7 @@ struct LinearNode : Node {
 
     // Gradients to x, master, bias and each part's A and B.
     variable_list apply(variable_list&& grads) override {
+        check_interrupted();
         at::Tensor dy = grads[0].contiguous();
         const int64_t tokens = x.size(0);
         const Format format = weight->format;
@@ -118,6 +119,7 @@ struct LinearNode : Node {
 
 int tm_linear(tm_tensor x_handle, tm_weight weight_handle, tm_tensor master_handle, tm_tensor bias_handle, const tm_lora* adapters, int32_t count, float dropout, uint64_t seed, tm_tensor* out_out) {
     return guarded([&] {
+        check_interrupted();
         const at::Tensor input = tensor(x_handle), master = optional(master_handle), bias = optional(bias_handle);
         const Weight weight = packed(weight_handle);
         TORCH_CHECK(input.dim() == 2 && input.size(1) == weight->inputs && format_of(input) == weight->format, "the layer takes (tokens, ", weight->inputs, ") in its own format");

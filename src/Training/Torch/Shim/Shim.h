@@ -33,6 +33,7 @@ TM_API const char* tm_error();
 TM_API int tm_info(const char** kernels, const char** torch, int32_t* has_bfloat16, int32_t* has_fast_bfloat16);
 TM_API int tm_threads(int32_t count);
 TM_API int64_t tm_live_handles();
+TM_API void tm_interrupt(int32_t interrupted);        // from any thread: layers fail with "interrupted" until it is taken back
 
 TM_API int tm_tensor_new(const void* data, int32_t dtype, const int64_t* shape, int32_t rank, tm_tensor* out);   // data may be null: zeros
 TM_API void tm_tensor_free(tm_tensor tensor);

@@ -10,6 +10,7 @@
 namespace tokenmill {
 std::atomic<int64_t> live_handles{0};
 thread_local std::string last_error;
+std::atomic<bool> interrupted{false};
 }
 
 using namespace tokenmill;
@@ -47,6 +48,8 @@ int tm_threads(int32_t count) {
 }
 
 int64_t tm_live_handles() { return live_handles; }
+
+void tm_interrupt(int32_t value) { interrupted = value != 0; }
 
 int tm_tensor_new(const void* data, int32_t dtype, const int64_t* shape, int32_t rank, tm_tensor* out) {
     return guarded([&] {

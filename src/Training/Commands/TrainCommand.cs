@@ -1,0 +1,82 @@
+using TokenMill.Shared.CommandLine;
+using TokenMill.Shared.Domain;
+using TokenMill.Shared.Jobs;
+using TokenMill.Training.Loop;
+using TokenMill.Training.Torch;
+
+namespace TokenMill.Training.Commands;
+
+/// <summary>
+/// <c>train</c>: one run as a process. Events go to stdout, one JSON object a line; the last one says how it ended
+/// (finished, paused, cancelled or failed), and so does the exit code.
+/// </summary>
+internal static class TrainCommand
+{
+    public static Command Command { get; } = new("train", "train SPEC.json [--resume] [--run TOKEN] [--parent-pipe]", RunAsync);
+
+    private static async Task<int> RunAsync(Arguments arguments, CancellationToken cancellationToken)
+    {
+        var resume = arguments.Flag("--resume");
+        var run = arguments.Option("--run");
+        var parentPipe = arguments.Flag("--parent-pipe");
+        var path = arguments.Positional("SPEC.json");
+        arguments.End();
+
+        using var stop = new StopRequest();
+        stop.ListenToSignals();
+        if (parentPipe) stop.ListenTo(Console.In);
+        await using var registration = cancellationToken.Register(() => stop.Ask(StopReason.Pause));
+        var events = new EventWriter(Console.Out, TimeProvider.System, run);
+
+        // Training stays on one thread: OpenMP keeps its threads and their number for each thread that calls it.
+        var ended = new TaskCompletionSource<int>(TaskCreationOptions.RunContinuationsAsynchronously);
+        new Thread(() =>
+        {
+            try
+            {
+                ended.SetResult(Run(path, resume, events, stop));
+            }
+            catch (Exception e)
+            {
+                ended.SetException(e);
+            }
+        }) { Name = "training" }.Start();
+        return await ended.Task;
+    }
+
+    private static int Run(string path, bool resume, EventWriter events, StopRequest stop)
+    {
+        try
+        {
+            if (!File.Exists(path)) throw new RefusedException("file-not-found", $"{path} does not exist", "give the path of a specification");
+            var text = File.ReadAllText(path);
+            var spec = FineTuneSpec.Parse(text);
+            SpecCheck.Check(spec);
+            TorchRuntime.Describe();
+            using var output = OutputFolder.Open(spec.Output, text, resume);
+            using var training = new TrainingRun(spec, output, events, stop, TimeProvider.System);
+            training.Execute();
+        }
+        catch (OperationCanceledException) when (stop.Token.IsCancellationRequested)
+        {
+            // Stopped before the first step: there is nothing to save.
+            events.Write(stop.Reason == StopReason.Cancel ? new CancelledEvent() : new PausedEvent(), 0);
+        }
+        catch (Exception e) when (Explain(e) is { } error)
+        {
+            events.Write(new FailedEvent(error.Code, error.Message, error.Remedy), 0);
+            throw new RefusedException(error, e);
+        }
+        return stop.BySignal ? CommandLineHost.Interrupted : CommandLineHost.Done;
+    }
+
+    private static Error? Explain(Exception e) => e switch
+    {
+        RefusedException refused => refused.Error,
+        OutOfMemoryException or TorchException { IsOutOfMemory: true } => new Error("out-of-memory", "the memory of this machine is used up", "lower max_length, or take a smaller model"),
+        IOException io when (io.HResult & 0xFFFF) == 28 || io.Message.Contains("No space left", StringComparison.OrdinalIgnoreCase) => new Error("disk-full", io.Message, "free some space, then resume: the last checkpoint is kept"),
+        IOException or UnauthorizedAccessException => new Error("file-error", e.Message, "check the path, its rights and the free space, then resume"),
+        TorchException => new Error("torch-error", e.Message, "this is a fault of the trainer: keep the output folder and report it"),
+        _ => null,
+    };
+}

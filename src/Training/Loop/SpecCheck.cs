@@ -1,0 +1,107 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using TokenMill.Shared.Domain;
+using TokenMill.Shared.Jobs;
+
+namespace TokenMill.Training.Loop;
+
+/// <summary>Looks at every field of a specification and names all that are wrong at once.</summary>
+public static class SpecCheck
+{
+    private static readonly string[] Exports = ["peft", "gguf-lora", "merged"];
+
+    /// <exception cref="RefusedException">bad-spec, with each field.</exception>
+    public static void Check(FineTuneSpec spec)
+    {
+        var mistakes = Mistakes(spec).ToList();
+        if (mistakes.Count > 0) throw new RefusedException("bad-spec", string.Join("; ", mistakes), "correct these fields of the specification");
+    }
+
+    private static IEnumerable<string> Mistakes(FineTuneSpec spec)
+    {
+        if (spec.Version != 1) yield return $"version: {spec.Version} is not 1";
+        foreach (var mistake in Model(spec.Model)) yield return mistake;
+        if (string.IsNullOrWhiteSpace(spec.Output)) yield return "output: a folder is needed";
+        if (spec.Method == TrainingMethod.Dpo) yield return "method: dpo is not available yet; sft and pretrain are";
+        foreach (var mistake in Adapter(spec.Adapter)) yield return mistake;
+        foreach (var mistake in Data(spec)) yield return mistake;
+        if (spec.MaxLength is < 2) yield return $"max_length: {spec.MaxLength} tokens are too few to learn from";
+        if (spec.BatchSize < 1) yield return "batch_size: at least 1";
+        if (spec.Accumulation < 1) yield return "accumulation: at least 1";
+        if (spec.Epochs is { } epochs && !(epochs > 0 && double.IsFinite(epochs))) yield return "epochs: more than 0";
+        if (spec.MaxSteps is < 1) yield return "max_steps: at least 1";
+        foreach (var mistake in Optimizer(spec.Optimizer)) yield return mistake;
+        if (spec.Schedule.Name is not ("constant" or "linear" or "cosine")) yield return $"schedule.name: '{spec.Schedule.Name}' is not constant, linear or cosine";
+        if (spec.Schedule.WarmupSteps is < 0) yield return "schedule.warmup_steps: not negative";
+        if (spec.Schedule.WarmupRatio is < 0 or > 1 or double.NaN) yield return "schedule.warmup_ratio: from 0 to 1";
+        if (!(spec.Clip >= 0)) yield return "clip: not negative (0 = do not clip)";
+        if (spec.Device is not ("auto" or "cpu")) yield return $"device: '{spec.Device}' is not available; this build trains on cpu";
+        if (spec.Threads is < 1 or > 1024) yield return "threads: from 1 to the number of cores";
+        if (spec.Checkpoint.EverySteps is < 1) yield return "checkpoint.every_steps: at least 1";
+        if (spec.Checkpoint.EverySeconds is { } seconds && !(seconds > 0)) yield return "checkpoint.every_seconds: more than 0";
+        if (spec.Checkpoint.Keep < 1) yield return "checkpoint.keep: at least 1";
+        if (spec.EvaluateEvery is < 1) yield return "evaluate_every: at least 1 step";
+        foreach (var kind in spec.Export.Where(kind => !Exports.Contains(kind))) yield return $"export: '{kind}' is not {string.Join(", ", Exports)}";
+        if (spec.Adapter.Type == "none" && spec.Export.FirstOrDefault(kind => kind is "peft" or "gguf-lora") is { } lora && !IsDefault(spec.Export))
+            yield return $"export: there is no adapter to write as {lora} when all weights are trained; take merged";
+    }
+
+    /// <summary>The default list means adapters; with all weights it stands for merged.</summary>
+    public static bool IsDefault(IReadOnlyList<string> exports) => exports.SequenceEqual(["peft", "gguf-lora"]);
+
+    private static IEnumerable<string> Model(JsonNode model)
+    {
+        if (model is JsonValue value && value.GetValueKind() == JsonValueKind.String)
+        {
+            var path = value.GetValue<string>();
+            if (Directory.Exists(path)) yield return $"model: {path} is a folder; convert it first (./run import) and give the GGUF file";
+            else if (!File.Exists(path)) yield return $"model: {path} does not exist";
+        }
+        else if (model is JsonObject scratch)
+        {
+            if (scratch["random"] is not JsonObject) yield return "model.random: the shape of the model is needed";
+            if (scratch["tokenizer"] is not JsonValue tokenizer || tokenizer.GetValueKind() != JsonValueKind.String) yield return "model.tokenizer: a path is needed";
+            else if (!File.Exists(tokenizer.GetValue<string>())) yield return $"model.tokenizer: {tokenizer.GetValue<string>()} does not exist";
+            if (scratch["seed"] is { } seed && seed.GetValueKind() != JsonValueKind.Number) yield return "model.seed: a whole number";
+            foreach (var (name, _) in scratch) if (name is not ("random" or "tokenizer" or "seed")) yield return $"model.{name}: unknown";
+        }
+        else yield return "model: a path, or an object with random and tokenizer";
+    }
+
+    private static IEnumerable<string> Adapter(AdapterSpec adapter)
+    {
+        if (adapter.Type is "dora" or "qlora") yield return $"adapter.type: {adapter.Type} is not available yet; lora, rslora and none are";
+        else if (adapter.Type is not ("lora" or "rslora" or "none")) yield return $"adapter.type: '{adapter.Type}' is not lora, rslora or none";
+        if (adapter.Rank is < 1 or > 4096) yield return "adapter.rank: from 1 to 4096";
+        if (!(adapter.Alpha > 0)) yield return "adapter.alpha: more than 0";
+        if (!(adapter.Dropout is >= 0 and < 1)) yield return "adapter.dropout: from 0 to less than 1";
+        if (adapter.Init is { } init && !Directory.Exists(init)) yield return $"adapter.init: the folder {init} does not exist";
+        if (adapter.Init is not null && adapter.Type == "none") yield return "adapter.init: there is no adapter when all weights are trained";
+    }
+
+    private static IEnumerable<string> Data(FineTuneSpec spec)
+    {
+        if (spec.Data.Count == 0) yield return "data: at least one file is needed";
+        for (var i = 0; i < spec.Data.Count; i++)
+        {
+            var data = spec.Data[i];
+            if (!File.Exists(data.Path)) yield return $"data[{i}].path: {data.Path} does not exist";
+            if (data.Format is not ("auto" or "messages" or "tokens")) yield return $"data[{i}].format: '{data.Format}' is not auto, messages or tokens";
+            if (!(data.Weight > 0 && double.IsFinite(data.Weight))) yield return $"data[{i}].weight: more than 0";
+        }
+        if (spec.Validation is not { } validation) yield break;
+        if (validation.Path is null == validation.Fraction is null) yield return "validation: either path or fraction";
+        if (validation.Path is { } path && !File.Exists(path)) yield return $"validation.path: {path} does not exist";
+        if (validation.Fraction is { } fraction && !(fraction is > 0 and < 1)) yield return "validation.fraction: between 0 and 1";
+    }
+
+    private static IEnumerable<string> Optimizer(OptimizerSpec optimizer)
+    {
+        if (optimizer.Name == "adamw8bit") yield return "optimizer.name: adamw8bit is not available yet; adamw is";
+        else if (optimizer.Name != "adamw") yield return $"optimizer.name: '{optimizer.Name}' is not adamw";
+        if (optimizer.LearningRate is { } rate && !(rate > 0 && double.IsFinite(rate))) yield return "optimizer.learning_rate: more than 0";
+        if (optimizer.Betas.Count != 2 || optimizer.Betas.Any(beta => !(beta is >= 0 and < 1))) yield return "optimizer.betas: two numbers from 0 to less than 1";
+        if (!(optimizer.Epsilon > 0)) yield return "optimizer.epsilon: more than 0";
+        if (!(optimizer.WeightDecay >= 0)) yield return "optimizer.weight_decay: not negative";
+    }
+}

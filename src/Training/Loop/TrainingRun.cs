@@ -1,0 +1,226 @@
+using System.Text.Json.Nodes;
+using TokenMill.Shared.ChatTemplates;
+using TokenMill.Shared.Domain;
+using TokenMill.Shared.Jobs;
+using TokenMill.Shared.Llama;
+using TokenMill.Training.Checkpoints;
+using TokenMill.Training.Data;
+using TokenMill.Training.Lora;
+using TokenMill.Training.Models;
+using TokenMill.Training.Torch;
+
+namespace TokenMill.Training.Loop;
+
+/// <summary>
+/// One run, from its specification to what it exports. It reads top to bottom: set up, resume, then steps with evaluations
+/// and checkpoints between them, then export. Everything happens on the thread that calls <see cref="Execute"/>.
+/// </summary>
+public sealed class TrainingRun : IDisposable
+{
+    private const double DefaultCheckpointSeconds = 60;
+
+    private readonly FineTuneSpec _spec;
+    private readonly OutputFolder _output;
+    private readonly EventWriter _events;
+    private readonly StopRequest _stop;
+    private readonly TimeProvider _time;
+    private readonly RunClock _clock;
+    private readonly ModelSource _source;
+    private readonly Lazy<LlamaVocabulary> _vocabulary;
+    private readonly Lazy<ConversationEncoder> _encoder;
+    private readonly TrainingSet _data;
+    private readonly CausalModel _model;
+    private readonly LoraAdapter? _adapter;
+    private readonly AdamW _optimizer;
+    private readonly TrainingStep _step;
+    private readonly BatchOrder _order;
+    private readonly LearningRateSchedule _schedule;
+    private readonly CheckpointWriter _checkpoints;
+    private readonly CheckpointStore _store;
+    private readonly int _maxLength;
+    private readonly int _totalSteps;
+    private int _done;
+    private long _tokens, _supervisedTokens;
+    private double _lastLoss;
+    private double _heldUpSeconds;
+
+    /// <param name="spec">Checked before by <see cref="SpecCheck"/>.</param>
+    public TrainingRun(FineTuneSpec spec, OutputFolder output, EventWriter events, StopRequest stop, TimeProvider time)
+    {
+        (_spec, _output, _events, _stop, _time, _clock) = (spec, output, events, stop, time, new RunClock(time));
+        TorchRuntime.UseThreads(spec.Threads ?? Environment.ProcessorCount);
+        _source = new ModelSource(spec.Model);
+        _vocabulary = new(_source.Vocabulary);
+        _encoder = new(() => ConversationEncoder.For(_source.Template(), _vocabulary.Value));
+
+        var config = _source.Config();
+        _maxLength = Math.Min(spec.MaxLength ?? 2048, config.ContextLength);
+        _data = TrainingSet.Load(spec, _maxLength, config.VocabularySize, () => _encoder.Value, stop.Token);
+        _order = new BatchOrder(_data.Training.Count, checked(spec.BatchSize * spec.Accumulation), spec.Shuffle, spec.Seed);
+        _totalSteps = TotalSteps(spec, _order);
+
+        var type = ModelLoading.Resolve(spec.Dtype);
+        var trainsAdapter = spec.Adapter.Type != "none" && !_source.IsRandom;
+        _model = _source.Build(config, trainsAdapter ? ModelUse.Adapters(type) : ModelUse.AllWeights(type));
+        if (trainsAdapter) _adapter = spec.Adapter.Init is { } init ? LoraAdapter.Load(_model, init, trains: true) : LoraAdapter.Create(_model, spec.Adapter, spec.Seed);
+        _optimizer = new AdamW(_adapter?.Parameters() ?? _model.Parameters(), spec.Optimizer);
+        _step = new TrainingStep(_model, _optimizer, spec.Clip, _adapter is null ? 0 : spec.Adapter.Dropout);
+        _schedule = new LearningRateSchedule(WithDefaultWarmup(spec.Schedule), spec.Optimizer.LearningRate ?? (_adapter is null ? 1e-5 : 1e-4), _totalSteps);
+        _store = new CheckpointStore(output.Checkpoints, spec.Checkpoint.Keep);
+        _checkpoints = new CheckpointWriter(_store, (path, step) => events.Write(new CheckpointEvent(path, _heldUpSeconds), step));
+    }
+
+    /// <summary>Runs until the end or until it is asked to stop. The last event it writes says which.</summary>
+    public void Execute()
+    {
+        using var interrupt = TorchRuntime.InterruptBy(_stop.Token);
+        try
+        {
+            Resume();
+            _events.Write(new StartedEvent(_totalSteps, _optimizer.ParameterCount, Plan()), _done);
+            foreach (var (code, message) in _data.Warnings) _events.Write(new WarningEvent(code, message), _done);
+            if (_done == 0) Evaluate();
+            Train();
+            Evaluate();
+            _checkpoints.Finish();
+            _events.Write(new FinishedEvent(_lastLoss, _clock.Seconds, _clock.EffectiveTime), _done);
+        }
+        catch (OperationCanceledException) when (_stop.Token.IsCancellationRequested)
+        {
+            Stop();
+        }
+    }
+
+    public void Dispose()
+    {
+        _checkpoints.Dispose();
+        _optimizer.Dispose();
+        _adapter?.Dispose();
+        _model.Dispose();
+        if (_vocabulary.IsValueCreated) _vocabulary.Value.Dispose();
+    }
+
+    private void Train()
+    {
+        var saved = _time.GetTimestamp();
+        _clock.Start();
+        while (_done < _totalSteps)
+        {
+            _stop.Token.ThrowIfCancellationRequested();
+            var started = _time.GetTimestamp();
+            var indices = _order.Examples(_done);
+            var outcome = _step.Compute(Passes.Of([.. indices.Select(index => _data.Training[index])], _spec.BatchSize, _maxLength, _spec.Packing), SeededRandom.Mix((ulong)_spec.Seed, (ulong)_done), _stop.Token);
+            RefuseNonFinite(outcome, indices);
+            var rate = _schedule.At(_done);
+            _step.Apply(outcome, rate);
+
+            _done++;
+            _tokens += outcome.Tokens;
+            _supervisedTokens += outcome.SupervisedTokens;
+            _lastLoss = outcome.Loss;
+            var seconds = _clock.Step(started);
+            _events.Write(new StepEvent(_order.Epoch(_done), outcome.Loss, outcome.GradientNorm, rate, _tokens, _supervisedTokens, outcome.Tokens / seconds,
+                ProcessMemory.PeakBytes(), _clock.RemainingSeconds(_totalSteps - _done)), _done);
+
+            if (IsCheckpointDue(saved))
+            {
+                Save();
+                saved = _time.GetTimestamp();
+            }
+            if (_spec.EvaluateEvery is { } every && _done % every == 0 && _done < _totalSteps) Evaluate();
+        }
+        if (_savedStep != _done) Save();
+    }
+
+    private int _savedStep = -1;
+
+    private bool IsCheckpointDue(long saved) => _spec.Checkpoint switch
+    {
+        { EverySteps: { } steps } when _done % steps == 0 => true,
+        { EverySteps: not null, EverySeconds: null } => false,
+        var checkpoint => _time.GetElapsedTime(saved).TotalSeconds >= (checkpoint.EverySeconds ?? DefaultCheckpointSeconds),
+    };
+
+    private void Save()
+    {
+        if (_savedStep == _done) return;
+        var started = _time.GetTimestamp();
+        _checkpoints.Finish();
+        var checkpoint = new Checkpoint(CheckpointStore.Version, _done, _tokens, _supervisedTokens, _lastLoss, _clock.EffectiveSeconds, _clock.Seconds, "");
+        var snapshot = CheckpointStore.Take(checkpoint, _optimizer.State());
+        _heldUpSeconds = _time.GetElapsedTime(started).TotalSeconds;
+        _checkpoints.Write(snapshot);
+        _savedStep = _done;
+    }
+
+    private void Resume()
+    {
+        var checkpoint = _store.Restore([.. _optimizer.State()], why => _events.Write(new WarningEvent("checkpoint-damaged", why), 0));
+        if (checkpoint is null) return;
+        (_done, _savedStep, _tokens, _supervisedTokens, _lastLoss) = (checkpoint.Step, checkpoint.Step, checkpoint.Tokens, checkpoint.SupervisedTokens, checkpoint.LastLoss);
+        _clock.Resume(checkpoint.EffectiveSeconds, checkpoint.Seconds);
+        _optimizer.Resume(checkpoint.Step);
+        _model.Repack();
+    }
+
+    private void Evaluate()
+    {
+        if (_data.Validation.Count > 0)
+        {
+            var outcome = Evaluation.Run(_model, _data.Validation, _maxLength, _stop.Token);
+            _events.Write(new ValidationEvent(outcome.Loss, outcome.TokenAccuracy), _done);
+        }
+        if (_spec.Samples.Count == 0) return;
+        foreach (var (prompt, answer) in new SampleAnswers(_model, _vocabulary.Value, _encoder.Value, _spec.Samples).Generate(_stop.Token))
+            _events.Write(new SampleEvent(prompt, answer), _done);
+    }
+
+    /// <summary>A loss that is not a number would spoil the weights: the run ends before they change, with its last good checkpoint.</summary>
+    private void RefuseNonFinite(TrainingStep.Outcome outcome, int[] examples)
+    {
+        if (double.IsFinite(outcome.Loss) && double.IsFinite(outcome.GradientNorm)) return;
+        _optimizer.ClearGradients();
+        _checkpoints.Finish();
+        throw new RefusedException("not-finite",
+            $"step {_done + 1}: loss {outcome.Loss}, gradient norm {outcome.GradientNorm}; examples of this batch (counted from 1, as read): {string.Join(", ", examples.Select(index => index + 1))}",
+            "lower optimizer.learning_rate, or look for odd rows among these; the checkpoint before is kept");
+    }
+
+    private void Stop()
+    {
+        if (_stop.Reason == StopReason.Cancel)
+        {
+            _events.Write(new CancelledEvent(), _done);
+            return;
+        }
+        Save();
+        _checkpoints.Finish();
+        _events.Write(new PausedEvent(), _done);
+    }
+
+    private JsonObject Plan() => new()
+    {
+        ["kernels"] = TorchRuntime.Describe().Kernels,
+        ["torch"] = TorchRuntime.Describe().Torch,
+        ["dtype"] = _model.Type == TensorType.BFloat16 ? "bfloat16" : "float32",
+        ["threads"] = _spec.Threads ?? Environment.ProcessorCount,
+        ["parameters"] = _model.Config.Parameters,
+        ["training_examples"] = _data.Training.Count,
+        ["validation_examples"] = _data.Validation.Count,
+        ["tokens_per_epoch"] = _data.TokensPerEpoch,
+        ["steps_per_epoch"] = _order.StepsPerEpoch,
+        ["max_length"] = _maxLength,
+        ["resumed_at_step"] = _done,
+    };
+
+    private static int TotalSteps(FineTuneSpec spec, BatchOrder order)
+    {
+        if (spec.MaxSteps is { } steps && spec.Epochs is null) return steps;
+        var all = (int)Math.Max(1, Math.Ceiling((spec.Epochs ?? 3) * order.StepsPerEpoch - 1e-9));
+        return Math.Min(all, spec.MaxSteps ?? int.MaxValue);
+    }
+
+    /// <summary>A warm-up belongs to schedules that fall; constant means constant from the first step unless told otherwise.</summary>
+    private static ScheduleSpec WithDefaultWarmup(ScheduleSpec schedule) =>
+        schedule is { WarmupSteps: null, WarmupRatio: null, Name: not "constant" } ? schedule with { WarmupRatio = 0.05 } : schedule;
+}

@@ -1,0 +1,57 @@
+using System.Text.Json.Nodes;
+using TokenMill.Shared.ChatTemplates;
+using TokenMill.Shared.Formats.Gguf;
+using TokenMill.Shared.Llama;
+
+namespace TokenMill.Training.Models;
+
+/// <summary>
+/// What a run starts from: a GGUF file, or a shape with random weights and the tokenizer of a GGUF file (which may hold no
+/// weights). Tokenizer and chat template always come from <see cref="TokenizerPath"/>.
+/// </summary>
+public sealed record ModelSource
+{
+    private const double DefaultDeviation = 0.02;
+
+    private readonly JsonObject? _random;
+    private readonly long _seed;
+
+    /// <param name="model">The spec's field, checked before.</param>
+    public ModelSource(JsonNode model)
+    {
+        if (model is JsonObject scratch)
+        {
+            _random = scratch["random"]!.AsObject();
+            _seed = scratch["seed"]?.GetValue<long>() ?? 0;
+            TokenizerPath = scratch["tokenizer"]!.GetValue<string>();
+        }
+        else TokenizerPath = model.GetValue<string>();
+    }
+
+    public string TokenizerPath { get; }
+
+    public bool IsRandom => _random is not null;
+
+    public ModelConfig Config()
+    {
+        using var file = GgufFile.Open(TokenizerPath);
+        if (_random is not null) return ModelConfig.FromHuggingFace(_random, checked((int)(file.Metadata.Count("tokenizer.ggml.tokens") ?? 0)));
+        GgufModel.Check(file);
+        return ModelConfig.FromGguf(file);
+    }
+
+    public CausalModel Build(ModelConfig config, ModelUse use)
+    {
+        if (_random is not null) return new CausalModel(config, new RandomWeights(_seed, _random["initializer_range"]?.GetValue<double>() ?? DefaultDeviation), use);
+        using var file = GgufFile.Open(TokenizerPath);
+        return new CausalModel(config, new GgufWeights(file), use);
+    }
+
+    public LlamaVocabulary Vocabulary() => LlamaVocabulary.Load(TokenizerPath);
+
+    public ModelChatTemplate Template()
+    {
+        using var file = GgufFile.Open(TokenizerPath);
+        return ChatTemplate.ForModel(file);
+    }
+}

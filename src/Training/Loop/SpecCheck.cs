@@ -86,9 +86,10 @@ public static class SpecCheck
         {
             var data = spec.Data[i];
             if (!File.Exists(data.Path)) yield return $"data[{i}].path: {data.Path} does not exist";
-            if (data.Format is not ("auto" or "messages" or "tokens")) yield return $"data[{i}].format: '{data.Format}' is not auto, messages or tokens";
-            if (!(data.Weight > 0 && double.IsFinite(data.Weight))) yield return $"data[{i}].weight: more than 0";
+            if (data.Format is not ("auto" or "messages" or "tokens")) yield return $"data[{i}].format: '{data.Format}' is not available; auto, messages and tokens are";
+            if (!(data.Weight is >= 0 and <= 1000)) yield return $"data[{i}].weight: from 0 to 1000";
         }
+        if (spec.Data.Sum(data => data.Weight) == 0) yield return "data.weight: at least one is more than 0";
         if (spec.Validation is not { } validation) yield break;
         if (validation.Path is null == validation.Fraction is null) yield return "validation: either path or fraction";
         if (validation.Path is { } path && !File.Exists(path)) yield return $"validation.path: {path} does not exist";

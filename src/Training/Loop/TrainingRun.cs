@@ -27,13 +27,12 @@ public sealed class TrainingRun : IDisposable
     private readonly RunClock _clock;
     private readonly ModelSource _source;
     private readonly Lazy<LlamaVocabulary> _vocabulary;
-    private readonly Lazy<ConversationEncoder> _encoder;
-    private readonly TrainingSet _data;
+    private readonly ConversationEncoder? _encoder;      // null for a model without a chat template
+    private readonly TrainingData _data;
     private readonly CausalModel _model;
     private readonly LoraAdapter? _adapter;
     private readonly AdamW _optimizer;
     private readonly TrainingStep _step;
-    private readonly BatchOrder _order;
     private readonly LearningRateSchedule _schedule;
     private readonly CheckpointWriter _checkpoints;
     private readonly CheckpointStore _store;
@@ -51,13 +50,12 @@ public sealed class TrainingRun : IDisposable
         TorchRuntime.UseThreads(spec.Threads ?? Environment.ProcessorCount);
         _source = new ModelSource(spec.Model);
         _vocabulary = new(_source.Vocabulary);
-        _encoder = new(() => ConversationEncoder.For(_source.Template(), _vocabulary.Value));
 
         var config = _source.Config();
         _maxLength = Math.Min(spec.MaxLength ?? 2048, config.ContextLength);
-        _data = TrainingSet.Load(spec, _maxLength, config.VocabularySize, () => _encoder.Value, stop.Token);
-        _order = new BatchOrder(_data.Training.Count, checked(spec.BatchSize * spec.Accumulation), spec.Shuffle, spec.Seed);
-        _totalSteps = TotalSteps(spec, _order);
+        if (_source.Template() is { } template) _encoder = ConversationEncoder.For(template, _vocabulary.Value);
+        _data = new TrainingDataLoader(spec, _encoder, config.VocabularySize, _maxLength, output.Path).Load(stop.Token);
+        _totalSteps = TotalSteps(spec, _data.StepsPerEpoch);
 
         var type = ModelLoading.Resolve(spec.Dtype);
         var trainsAdapter = spec.Adapter.Type != "none" && !_source.IsRandom;
@@ -97,6 +95,7 @@ public sealed class TrainingRun : IDisposable
         _optimizer.Dispose();
         _adapter?.Dispose();
         _model.Dispose();
+        _data.Dispose();
         if (_vocabulary.IsValueCreated) _vocabulary.Value.Dispose();
     }
 
@@ -108,9 +107,9 @@ public sealed class TrainingRun : IDisposable
         {
             _stop.Token.ThrowIfCancellationRequested();
             var started = _time.GetTimestamp();
-            var indices = _order.Examples(_done);
-            var outcome = _step.Compute(Passes.Of([.. indices.Select(index => _data.Training[index])], _spec.BatchSize, _maxLength, _spec.Packing), SeededRandom.Mix((ulong)_spec.Seed, (ulong)_done), _stop.Token);
-            RefuseNonFinite(outcome, indices);
+            var passes = Passes.Of(_data.Step(_done), _spec.BatchSize, _maxLength, _spec.Packing);
+            var outcome = _step.Compute(passes, SeededRandom.Mix((ulong)_spec.Seed, (ulong)_done), _stop.Token);
+            RefuseNonFinite(outcome);
             var rate = _schedule.At(_done);
             _step.Apply(outcome, rate);
 
@@ -119,7 +118,7 @@ public sealed class TrainingRun : IDisposable
             _supervisedTokens += outcome.SupervisedTokens;
             _lastLoss = outcome.Loss;
             var seconds = _clock.Step(started);
-            _events.Write(new StepEvent(_order.Epoch(_done), outcome.Loss, outcome.GradientNorm, rate, _tokens, _supervisedTokens, outcome.Tokens / seconds,
+            _events.Write(new StepEvent((double)_done / _data.StepsPerEpoch, outcome.Loss, outcome.GradientNorm, rate, _tokens, _supervisedTokens, outcome.Tokens / seconds,
                 ProcessMemory.PeakBytes(), _clock.RemainingSeconds(_totalSteps - _done)), _done);
 
             if (IsCheckpointDue(saved))
@@ -165,25 +164,26 @@ public sealed class TrainingRun : IDisposable
 
     private void Evaluate()
     {
-        if (_data.Validation.Count > 0)
+        if (_data.ValidationCount > 0)
         {
-            var outcome = Evaluation.Run(_model, _data.Validation, _maxLength, _stop.Token);
+            var outcome = Evaluation.Run(_model, _data, _maxLength, _stop.Token);
             _events.Write(new ValidationEvent(outcome.Loss, outcome.TokenAccuracy), _done);
         }
-        if (_spec.Samples.Count == 0) return;
-        foreach (var (prompt, answer) in new SampleAnswers(_model, _vocabulary.Value, _encoder.Value, _spec.Samples).Generate(_stop.Token))
+        if (_encoder is null) return;
+        foreach (var (prompt, answer) in new SampleAnswers(_model, _vocabulary.Value, _encoder, _spec.Samples).Generate(_stop.Token))
             _events.Write(new SampleEvent(prompt, answer), _done);
     }
 
     /// <summary>A loss that is not a number would spoil the weights: the run ends before they change, with its last good checkpoint.</summary>
-    private void RefuseNonFinite(TrainingStep.Outcome outcome, int[] examples)
+    private void RefuseNonFinite(TrainingStep.Outcome outcome)
     {
         if (double.IsFinite(outcome.Loss) && double.IsFinite(outcome.GradientNorm)) return;
         _optimizer.ClearGradients();
         _checkpoints.Finish();
+        var (epoch, batch) = Math.DivRem(_done, _data.StepsPerEpoch);
         throw new RefusedException("not-finite",
-            $"step {_done + 1}: loss {outcome.Loss}, gradient norm {outcome.GradientNorm}; examples of this batch (counted from 1, as read): {string.Join(", ", examples.Select(index => index + 1))}",
-            "lower optimizer.learning_rate, or look for odd rows among these; the checkpoint before is kept");
+            $"step {_done + 1} (batch {batch + 1} of epoch {epoch + 1}): the loss is {outcome.Loss}, the gradient norm {outcome.GradientNorm}",
+            "lower optimizer.learning_rate, or look for odd rows in the data; the checkpoint before is kept");
     }
 
     private void Stop()
@@ -205,18 +205,18 @@ public sealed class TrainingRun : IDisposable
         ["dtype"] = _model.Type == TensorType.BFloat16 ? "bfloat16" : "float32",
         ["threads"] = _spec.Threads ?? Environment.ProcessorCount,
         ["parameters"] = _model.Config.Parameters,
-        ["training_examples"] = _data.Training.Count,
-        ["validation_examples"] = _data.Validation.Count,
+        ["examples_per_epoch"] = _data.ExamplesPerEpoch,
+        ["validation_examples"] = _data.ValidationCount,
         ["tokens_per_epoch"] = _data.TokensPerEpoch,
-        ["steps_per_epoch"] = _order.StepsPerEpoch,
+        ["steps_per_epoch"] = _data.StepsPerEpoch,
         ["max_length"] = _maxLength,
         ["resumed_at_step"] = _done,
     };
 
-    private static int TotalSteps(FineTuneSpec spec, BatchOrder order)
+    private static int TotalSteps(FineTuneSpec spec, int stepsPerEpoch)
     {
         if (spec.MaxSteps is { } steps && spec.Epochs is null) return steps;
-        var all = (int)Math.Max(1, Math.Ceiling((spec.Epochs ?? 3) * order.StepsPerEpoch - 1e-9));
+        var all = (int)Math.Max(1, Math.Ceiling((spec.Epochs ?? 3) * stepsPerEpoch - 1e-9));
         return Math.Min(all, spec.MaxSteps ?? int.MaxValue);
     }
 

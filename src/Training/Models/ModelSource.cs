@@ -49,9 +49,10 @@ public sealed record ModelSource
 
     public LlamaVocabulary Vocabulary() => LlamaVocabulary.Load(TokenizerPath);
 
-    public ModelChatTemplate Template()
+    /// <summary>Null where the file has none.</summary>
+    public ModelChatTemplate? Template()
     {
         using var file = GgufFile.Open(TokenizerPath);
-        return ChatTemplate.ForModel(file);
+        return file.Metadata.TryString("tokenizer.chat_template") is { Length: > 0 } ? ChatTemplate.ForModel(file) : null;
     }
 }

@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using TokenMill.Serving.OpenAi;
 using TokenMill.Shared;
 using TokenMill.Shared.Domain;
@@ -9,6 +10,8 @@ internal static class InternalApi
 {
     private sealed record LogprobsRequest(int[] Ids, string? Adapter);
 
+    private sealed record EncodeRequest(JsonArray? Messages, JsonArray? Tools);
+
     private sealed record ThreadsRequest(int Threads);
 
     public static void MapInternal(this IEndpointRouteBuilder app, ServedModel model)
@@ -19,6 +22,14 @@ internal static class InternalApi
             if (request.Ids is not { Length: > 0 }) throw Refusals.Invalid("ids", "there are no token ids", "send {\"ids\": [1, 2, 3]}");
             var scores = await model.ScoreAsync(request.Ids, model.AdapterOf(request.Adapter), context.RequestAborted);
             await context.Response.WriteAsJsonAsync(new { scores.NextTokenLogprob }, Json.Options, context.RequestAborted);
+        });
+        app.MapPost("/internal/encode", async context =>
+        {
+            var request = await context.ReadBodyAsync<EncodeRequest>();
+            var row = new JsonObject { ["messages"] = ChatMessages.Check(request.Messages ?? []).DeepClone(), ["tools"] = request.Tools?.DeepClone() };
+            // The last example holds the last reply, with all that stands before it.
+            if (model.Encoder.Examples(row) is not [.., var example]) throw Refusals.Invalid("messages", "the conversation holds no reply", "end it with a message of the assistant");
+            await context.Response.WriteAsJsonAsync(new { example.Ids, example.Labels, Pieces = example.Ids.Select(id => model.Vocabulary.Decode([id])) }, Json.Options, context.RequestAborted);
         });
         app.MapPost("/internal/threads", async context =>
         {

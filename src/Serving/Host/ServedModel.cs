@@ -14,14 +14,14 @@ internal sealed class ServedModel : IDisposable
 {
     private readonly LlamaModel _model;
     private readonly LlamaExecutor _executor;
-    private readonly Lazy<ModelChatTemplate> _template;
+    private readonly Lazy<ConversationEncoder> _encoder;
 
     private ServedModel(LlamaModel model, LlamaExecutor executor, IReadOnlyList<NamedAdapter> adapters, TimeProvider time)
     {
         (_model, _executor) = (model, executor);
         Adapters = [.. adapters.Select(a => a.Name)];
         Time = time;
-        _template = new(() => ChatTemplate.ForModel(model.File));
+        _encoder = new(() => ConversationEncoder.For(ChatTemplate.ForModel(model.File), model.Vocabulary));
         Engine = new EngineLoop(executor, new SchedulerOptions { MaxRunning = executor.MaxRunning, StepTokens = executor.MaxStepTokens }, time);
     }
 
@@ -33,13 +33,13 @@ internal sealed class ServedModel : IDisposable
 
     public int Threads => _executor.Threads;
 
-    /// <summary>The model's chat template.</summary>
-    /// <exception cref="RefusedException">There is none, or it cannot be used: the model can complete text but not chat.</exception>
-    public ModelChatTemplate Template => _template.Value;
+    /// <summary>Conversations as tokens, as the trainer makes them too.</summary>
+    /// <exception cref="RefusedException">There is no chat template, or it cannot be used: the model can complete text but not chat.</exception>
+    public ConversationEncoder Encoder => _encoder.Value;
 
     /// <summary>Token ids of a conversation, ready to be answered.</summary>
     /// <exception cref="TemplateException">The template does not take it.</exception>
-    public int[] Encode(JsonArray messages, JsonArray? tools, JsonObject? extra) => Vocabulary.Tokenize(Template.Render(messages, tools, addGenerationPrompt: true, extra));
+    public int[] Encode(JsonArray messages, JsonArray? tools, JsonObject? extra) => Encoder.Prompt(messages, tools, extra);
 
     /// <summary>The adapter that a request's <c>model</c> means; null is the base, which an absent name means too.</summary>
     /// <exception cref="RefusedException">model-not-found.</exception>

@@ -27,32 +27,36 @@ public sealed class ParityCheck(TimeProvider time)
         var sequences = await EncodeAsync(engine, rows, cancellationToken);
         var casesPath = Path.Combine(workFolder, "parity.jsonl");
         Directory.CreateDirectory(workFolder);
-        await File.WriteAllLinesAsync(casesPath, sequences.Select(ids => Json.Serialize(new { ids })), cancellationToken);
+        await File.WriteAllLinesAsync(casesPath, sequences.Select(s => Json.Serialize(new { s.Ids })), cancellationToken);
         var expected = await TrainerLogProbabilitiesAsync(basePath, adapterFolder, casesPath, cancellationToken);
         if (expected.Count != sequences.Count) throw new RefusedException("parity-incomplete", $"the trainer answered {expected.Count} of {sequences.Count} conversations", "look at the portal's log and try again");
 
         var pairs = new List<ParityToken>();
         for (var i = 0; i < sequences.Count; i++)
         {
-            var actual = await EngineLogProbabilitiesAsync(engine, adapterName, sequences[i], cancellationToken);
-            var pieces = await PiecesAsync(engine, sequences[i], cancellationToken);
+            var actual = await EngineLogProbabilitiesAsync(engine, adapterName, sequences[i].Ids, cancellationToken);
             for (var position = 0; position < actual.Length; position++)
-                pairs.Add(new ParityToken(i + 1, position + 1, pieces[position + 1], expected[i][position], actual[position]));
+                pairs.Add(new ParityToken(i + 1, position + 1, sequences[i].Pieces[position + 1], expected[i][position], actual[position]));
         }
         return ParityReport.Of(sequences.Count, IsQuantised(basePath), pairs);
     }
 
-    private static async Task<List<int[]>> EncodeAsync(ServingProcess engine, IEnumerable<JsonNode> rows, CancellationToken cancellationToken)
+    /// <summary>Tokens of a conversation, and what each of them says.</summary>
+    private sealed record Sequence(int[] Ids, string[] Pieces);
+
+    private static async Task<List<Sequence>> EncodeAsync(ServingProcess engine, IEnumerable<JsonNode> rows, CancellationToken cancellationToken)
     {
-        var sequences = new List<int[]>();
+        var sequences = new List<Sequence>();
         foreach (var row in rows)
         {
-            if (sequences.Count >= MaxConversations || (sequences.Count >= ParityReport.MinConversations && sequences.Sum(s => s.Length) >= MaxTokens)) break;
+            if (sequences.Count >= MaxConversations || (sequences.Count >= ParityReport.MinConversations && sequences.Sum(s => s.Ids.Length) >= MaxTokens)) break;
             var answer = await PostAsync(engine, "/internal/encode", new JsonObject { ["messages"] = row["messages"]?.DeepClone(), ["tools"] = row["tools"]?.DeepClone() }, cancellationToken);
-            var ids = answer["ids"]!.AsArray().Select(id => id!.GetValue<int>()).Take(MaxTokensPerConversation).ToArray();
-            if (ids.Length > 1) sequences.Add(ids);
+            var sequence = new Sequence(
+                [.. answer["ids"]!.AsArray().Take(MaxTokensPerConversation).Select(id => id!.GetValue<int>())],
+                [.. answer["pieces"]!.AsArray().Take(MaxTokensPerConversation).Select(piece => piece!.GetValue<string>())]);
+            if (sequence.Ids.Length > 1) sequences.Add(sequence);
         }
-        var tokens = sequences.Sum(s => s.Length - 1);
+        var tokens = sequences.Sum(s => s.Ids.Length - 1);
         if (sequences.Count < ParityReport.MinConversations || tokens < ParityReport.MinTokens)
             throw new RefusedException("parity-too-little-data", $"{sequences.Count} conversations with {tokens} tokens are too few to compare engine and trainer", $"at least {ParityReport.MinConversations} conversations and {ParityReport.MinTokens} tokens are needed");
         return sequences;
@@ -74,12 +78,6 @@ public sealed class ParityCheck(TimeProvider time)
     {
         var answer = await PostAsync(engine, "/internal/logprobs", new JsonObject { ["ids"] = Ids(ids), ["adapter"] = adapter }, cancellationToken);
         return Numbers(answer["next_token_logprob"]!);
-    }
-
-    private static async Task<string[]> PiecesAsync(ServingProcess engine, int[] ids, CancellationToken cancellationToken)
-    {
-        var answer = await PostAsync(engine, "/internal/decode", new JsonObject { ["ids"] = Ids(ids) }, cancellationToken);
-        return [.. answer["pieces"]!.AsArray().Select(p => p!.GetValue<string>())];
     }
 
     private static async Task<JsonNode> PostAsync(ServingProcess engine, string path, JsonObject body, CancellationToken cancellationToken)

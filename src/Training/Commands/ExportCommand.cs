@@ -8,7 +8,7 @@ namespace TokenMill.Training.Commands;
 /// <summary><c>export</c>: a model, with its adapter folded in or the adapter alone, in the form another program wants.</summary>
 internal static class ExportCommand
 {
-    public static Command Command { get; } = new("export", "export MODEL [--adapter DIR] --format gguf|peft|gguf-lora [--type F16] --out PATH", RunAsync);
+    public static Command Command { get; } = new("export", "export MODEL [--adapter DIR] --format gguf|hf|peft|gguf-lora [--type F16] --out PATH", RunAsync);
 
     private static Task<int> RunAsync(Arguments arguments, CancellationToken cancellationToken)
     {
@@ -18,7 +18,7 @@ internal static class ExportCommand
         var output = arguments.Required("--out");
         var modelPath = arguments.Positional("MODEL");
         arguments.End();
-        if (format is not ("gguf" or "peft" or "gguf-lora")) throw new UsageException($"--format is gguf, peft or gguf-lora, not '{format}'");
+        if (format is not ("gguf" or "hf" or "peft" or "gguf-lora")) throw new UsageException($"--format is gguf, hf, peft or gguf-lora, not '{format}'");
         if (format is "peft" or "gguf-lora" && adapterPath is null) throw new UsageException($"--format {format} needs --adapter");
         if (!File.Exists(modelPath)) throw new RefusedException("model-not-found", $"{modelPath} does not exist", "give the path of a GGUF file");
         if (SamePath(modelPath, output) || adapterPath is not null && SamePath(adapterPath, output)) throw new RefusedException("output-is-input", $"{output} would be overwritten while it is read", "choose another --out");
@@ -30,6 +30,7 @@ internal static class ExportCommand
         switch (format)
         {
             case "gguf": GgufModelFile.Write(output, model, ModelTensors.Merge(model, adapter), ParseType(typeName ?? "F16")); break;
+            case "hf": HuggingFaceModel.Write(output, model, ModelTensors.Merge(model, adapter), ParseType(typeName ?? "BF16")); break;
             case "peft": PeftFolder.Write(output, adapter!); break;
             case "gguf-lora": GgufAdapterFile.Write(output, adapter!, model); break;
         }

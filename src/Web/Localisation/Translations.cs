@@ -18,16 +18,17 @@ public static class Translations
 
     public static IReadOnlyDictionary<string, string> All => Chinese.Value;
 
-    private static FrozenDictionary<string, string> Load(string language)
+    /// <summary>File by file, as they lie beside the features.</summary>
+    public static IEnumerable<(string File, string English, string Text)> Entries(string language)
     {
         var assembly = Assembly.GetExecutingAssembly();
-        var texts = new Dictionary<string, string>(StringComparer.Ordinal);
-        foreach (var name in assembly.GetManifestResourceNames().Where(n => n.EndsWith($"{language}.json", StringComparison.Ordinal)))
+        foreach (var name in assembly.GetManifestResourceNames().Where(n => n.EndsWith($"{language}.json", StringComparison.Ordinal)).Order(StringComparer.Ordinal))
         {
             using var stream = assembly.GetManifestResourceStream(name)!;
-            foreach (var (english, text) in JsonSerializer.Deserialize<Dictionary<string, string>>(stream)!)
-                if (!texts.TryAdd(english, text) && texts[english] != text) throw new InvalidDataException($"'{english}' is translated twice: '{texts[english]}' and '{text}' ({name})");
+            foreach (var (english, text) in JsonSerializer.Deserialize<Dictionary<string, string>>(stream)!) yield return (name, english, text);
         }
-        return texts.ToFrozenDictionary();
     }
+
+    private static FrozenDictionary<string, string> Load(string language) =>
+        Entries(language).DistinctBy(entry => entry.English).ToFrozenDictionary(entry => entry.English, entry => entry.Text);
 }

@@ -1,6 +1,7 @@
 using System.Text.RegularExpressions;
 using Microsoft.Data.Sqlite;
 using Microsoft.EntityFrameworkCore;
+using TokenMill.Shared.Domain;
 using TokenMill.Shared.Persistence;
 using TokenMill.Testing;
 
@@ -58,7 +59,7 @@ public sealed partial class SchemaTests
         }
 
         await using var older = new PlatformDatabase(file.Path);
-        var refusal = await Assert.ThrowsAsync<TokenMill.Shared.Domain.RefusedException>(() => older.MigrateAsync(CancellationToken.None));
+        var refusal = await Assert.ThrowsAsync<RefusedException>(() => older.MigrateAsync(CancellationToken.None));
         Assert.Equal("database-too-new", refusal.Error.Code);
     }
 
@@ -67,9 +68,9 @@ public sealed partial class SchemaTests
     {
         using var file = new DatabaseFile();
         using var db = file.Database.Open(WorkspaceScope.All);
-        foreach (var entity in db.Model.GetEntityTypes().Where(e => e.ClrType.Namespace == typeof(Domain.Dataset).Namespace && e.ClrType != typeof(Domain.User) && e.ClrType != typeof(Domain.Workspace)))
+        foreach (var entity in db.Model.GetEntityTypes().Where(e => e.ClrType.Namespace == typeof(Dataset).Namespace && e.ClrType != typeof(User) && e.ClrType != typeof(Workspace)))
         {
-            Assert.True(entity.ClrType.IsAssignableTo(typeof(Domain.IWorkspaceOwned)), $"{entity.ClrType.Name} belongs to no workspace");
+            Assert.True(entity.ClrType.IsAssignableTo(typeof(IWorkspaceOwned)), $"{entity.ClrType.Name} belongs to no workspace");
             Assert.NotEmpty(entity.GetDeclaredQueryFilters());
         }
     }

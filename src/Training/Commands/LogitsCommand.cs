@@ -35,7 +35,7 @@ internal static class LogitsCommand
 
         TorchRuntime.UseThreads(threads);
         using var model = ModelLoading.Load(path, ModelUse.Inference(ModelLoading.Resolve(format)));
-        using var lora = adapter is null ? null : LoraAdapter.Load(model, adapter, trains: false);
+        using var lora = adapter is null ? null : LoraAdapter.Load(model, path, adapter, trains: false);
         using var vocabulary = greedy > 0 && !ignoreEos ? LlamaVocabulary.Load(path) : null;
         await foreach (var (line, @case) in CaseFile.Read(cases, cancellationToken))
         {

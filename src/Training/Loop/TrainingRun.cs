@@ -60,7 +60,7 @@ public sealed class TrainingRun : IDisposable
         var type = ModelLoading.Resolve(spec.Dtype);
         var trainsAdapter = spec.Adapter.Type != "none" && !_source.IsRandom;
         _model = _source.Build(config, trainsAdapter ? ModelUse.Adapters(type) : ModelUse.AllWeights(type));
-        if (trainsAdapter) _adapter = spec.Adapter.Init is { } init ? LoraAdapter.Load(_model, init, trains: true) : LoraAdapter.Create(_model, spec.Adapter, spec.Seed);
+        if (trainsAdapter) _adapter = spec.Adapter.Init is { } init ? LoraAdapter.Load(_model, _source.TokenizerPath, init, trains: true) : LoraAdapter.Create(_model, spec.Adapter, spec.Seed);
         _optimizer = new AdamW(_adapter?.Parameters() ?? _model.Parameters(), spec.Optimizer);
         _step = new TrainingStep(_model, _optimizer, spec.Clip, _adapter is null ? 0 : spec.Adapter.Dropout);
         _schedule = new LearningRateSchedule(WithDefaultWarmup(spec.Schedule), spec.Optimizer.LearningRate ?? (_adapter is null ? 1e-5 : 1e-4), _totalSteps);
@@ -81,6 +81,7 @@ public sealed class TrainingRun : IDisposable
             Train();
             Evaluate();
             _checkpoints.Finish();
+            foreach (var export in new RunExport(_spec, _source, _model, _adapter, _output.Path).Write()) _events.Write(export, _done);
             _events.Write(new FinishedEvent(_lastLoss, _clock.Seconds, _clock.EffectiveTime), _done);
         }
         catch (OperationCanceledException) when (_stop.Token.IsCancellationRequested)

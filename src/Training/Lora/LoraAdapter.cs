@@ -1,8 +1,9 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using TokenMill.Shared.Domain;
-using TokenMill.Shared.Formats.HuggingFace;
+using TokenMill.Shared.Formats.Gguf;
 using TokenMill.Shared.Jobs;
+using TokenMill.Training.Export;
 using TokenMill.Training.Models;
 using TokenMill.Training.Torch;
 
@@ -41,21 +42,23 @@ public sealed class LoraAdapter : IDisposable
         return adapter;
     }
 
-    /// <summary>An adapter of a PEFT folder, to use or (<paramref name="trains"/>) to go on training.</summary>
-    public static LoraAdapter Load(CausalModel model, string folder, bool trains)
+    /// <summary>A PEFT folder or a GGUF adapter, to use or (<paramref name="trains"/>) to go on training.</summary>
+    /// <param name="modelPath">The GGUF file of the base, which the adapter is checked against.</param>
+    public static LoraAdapter Load(CausalModel model, string modelPath, string path, bool trains)
     {
-        using var file = PeftAdapter.Open(folder);
-        if (file.Config.Dora) throw new RefusedException("adapter-unsupported", "a DoRA adapter", "merge it into its base first");
-        if (trains && (file.Config.RankPattern.Count > 0 || file.Config.AlphaPattern.Count > 0))
+        using var file = GgufFile.Open(modelPath);
+        var weights = AdapterWeights.Load(path, file);
+        var config = weights.Config;
+        if (config.Dora) throw new RefusedException("adapter-unsupported", "a DoRA adapter", "merge it into its base first");
+        if (trains && (config.RankPattern.Count > 0 || config.AlphaPattern.Count > 0))
             throw new RefusedException("adapter-unsupported", "an adapter with ranks or alphas of its own for some modules cannot be trained further", "start from an adapter with one rank");
-        var adapter = new LoraAdapter(file.Config.Rank, file.Config.Alpha, file.Config.RankStabilised);
+        var adapter = new LoraAdapter(config.Rank, config.Alpha, config.RankStabilised);
         var sites = model.AdapterSites().ToDictionary(site => site.Module);
-        foreach (var (module, pair) in file.Pairs)
+        foreach (var pair in weights.Modules)
         {
-            var (rank, inputs, outputs) = ((int)pair.A.Shape[0], (int)pair.A.Shape[1], (int)pair.B.Shape[0]);
-            if (!sites.TryGetValue(module, out var site) || inputs != site.Inputs || outputs != site.Outputs)
-                throw new RefusedException("adapter-base-mismatch", $"{module} ({outputs} × {inputs}) of the adapter is not in this model", "choose the base that the adapter was made for");
-            adapter.Attach(site, new LoraWeights(module, rank, inputs, outputs, file.Weights.ReadFloats(pair.A), file.Weights.ReadFloats(pair.B)), file.Config.ScaleOf(module), trains);
+            if (!sites.TryGetValue(pair.Module, out var site) || pair.Inputs != site.Inputs || pair.Outputs != site.Outputs)
+                throw new RefusedException("adapter-base-mismatch", $"{pair.Module} ({pair.Outputs} × {pair.Inputs}) of the adapter is not in this model", "choose the base that the adapter was made for");
+            adapter.Attach(site, pair, config.ScaleOf(pair.Module), trains);
         }
         return adapter;
     }

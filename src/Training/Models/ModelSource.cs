@@ -32,6 +32,9 @@ public sealed record ModelSource
 
     public bool IsRandom => _random is not null;
 
+    /// <summary>What a model from random weights is called (random.name).</summary>
+    public string Name => _random?["name"] is JsonValue name && name.TryGetValue<string>(out var text) ? text : "untitled";
+
     public ModelConfig Config()
     {
         using var file = GgufFile.Open(TokenizerPath);

@@ -26,8 +26,9 @@ public sealed class TrainingTests(ITestOutputHelper output)
         var golden = JsonNode.Parse(File.ReadAllText(Path.Combine(folder, "golden.json")))!;
         var settings = golden["settings"]!;
         var optimizer = new OptimizerSpec { LearningRate = (double)settings["lr"]!, Betas = settings["betas"].Doubles(), Epsilon = (double)settings["eps"]!, WeightDecay = (double)settings["weight_decay"]! };
-        using var run = new GoldenRun(Reference.Locate("models/SmolLM2-135M-Instruct-Q4_1.gguf"), type, optimizer, new ScheduleSpec { Name = "constant" }, (double)settings["clip"]!, 20,
-            model => LoraAdapter.Load(model, Path.Combine(folder, "adapter_init"), trains: true));
+        var path = Reference.Locate("models/SmolLM2-135M-Instruct-Q4_1.gguf");
+        using var run = new GoldenRun(path, type, optimizer, new ScheduleSpec { Name = "constant" }, (double)settings["clip"]!, 20,
+            model => LoraAdapter.Load(model, path, Path.Combine(folder, "adapter_init"), trains: true));
         double worstLoss = 0, worstNorm = 0;
         foreach (var (batch, log) in golden["batches"]!.AsArray().Zip(golden["log"]!.AsArray()))
         {
@@ -136,8 +137,9 @@ public sealed class TrainingTests(ITestOutputHelper output)
     {
         var optimizer = new OptimizerSpec { LearningRate = (double)settings["learning_rate"]!, Betas = settings["betas"].Doubles(), Epsilon = (double)settings["epsilon"]!, WeightDecay = (double)settings["weight_decay"]! };
         var schedule = new ScheduleSpec { Name = (string)settings["schedule"]!, WarmupSteps = (int)settings["warmup_steps"]! };
-        return new GoldenRun(Reference.Locate($"golden/families/{family}/model.gguf"), TensorType.Float32, optimizer, schedule, (double)settings["max_grad_norm"]!, steps,
-            lora ? model => LoraAdapter.Load(model, GoldenRun.PeftFolder(Reference.Locate($"golden/families/{family}/lora"), "adapter_init.safetensors"), trains: true) : null);
+        var path = Reference.Locate($"golden/families/{family}/model.gguf");
+        return new GoldenRun(path, TensorType.Float32, optimizer, schedule, (double)settings["max_grad_norm"]!, steps,
+            lora ? model => LoraAdapter.Load(model, path, GoldenRun.PeftFolder(Reference.Locate($"golden/families/{family}/lora"), "adapter_init.safetensors"), trains: true) : null);
     }
 
     private void Compare(GoldenRun run, JsonNode golden, IEnumerable<IReadOnlyList<EncodedExample>[]> steps, Action? afterStep = null)

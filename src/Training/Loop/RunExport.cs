@@ -1,0 +1,40 @@
+using TokenMill.Shared.Formats.Gguf;
+using TokenMill.Shared.Jobs;
+using TokenMill.Training.Export;
+using TokenMill.Training.Lora;
+using TokenMill.Training.Models;
+
+namespace TokenMill.Training.Loop;
+
+/// <summary>
+/// What a finished run leaves in its output folder: adapter/ (PEFT), adapter.gguf and model.gguf (weights with the adapter
+/// folded in, or all weights as trained, F16).
+/// </summary>
+internal sealed class RunExport(FineTuneSpec spec, ModelSource source, CausalModel model, LoraAdapter? adapter, string folder)
+{
+    public IEnumerable<ExportEvent> Write()
+    {
+        // The default list means an adapter; where all weights are trained, the model is the result.
+        IReadOnlyList<string> kinds = adapter is null && SpecCheck.IsDefault(spec.Export) ? ["merged"] : spec.Export;
+        if (kinds.Count == 0) yield break;
+        using var file = GgufFile.Open(source.TokenizerPath);
+        var weights = adapter is null ? null : AdapterWeights.Of(adapter, spec.Adapter.Dropout, file.Metadata.TryString("general.name"));
+        foreach (var kind in kinds)
+        {
+            var path = Path.GetFullPath(Path.Combine(folder, kind switch { "peft" => "adapter", "gguf-lora" => "adapter.gguf", _ => "model.gguf" }));
+            switch (kind)
+            {
+                case "peft": PeftFolder.Write(path, weights!); break;
+                case "gguf-lora": GgufAdapterFile.Write(path, weights!, file); break;
+                default: WriteModel(path, file, weights); break;
+            }
+            yield return new ExportEvent(kind, path);
+        }
+    }
+
+    private void WriteModel(string path, GgufFile file, AdapterWeights? weights)
+    {
+        if (source.IsRandom) GgufModelFile.WriteNew(path, model.Config, file.Metadata, source.Name, ModelTensors.Create(model.Config, model.Weights()), GgufType.F16);
+        else GgufModelFile.Write(path, file, weights is null ? ModelTensors.Replace(file, model.Weights()) : ModelTensors.Merge(file, weights), GgufType.F16);
+    }
+}

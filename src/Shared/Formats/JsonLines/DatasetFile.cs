@@ -13,13 +13,18 @@ internal sealed class DatasetFile : IDisposable
     private const int BufferBytes = 1 << 16;
     private const int HeadBytes = 1 << 13;
 
-    private DatasetFile(Stream content, string encoding) => (Content, Encoding) = (content, encoding);
+    private readonly FileStream _file;
+
+    private DatasetFile(FileStream file, Stream content, string encoding) => (_file, Content, Encoding) = (file, content, encoding);
 
     /// <summary>UTF-8 without a byte order mark.</summary>
     public Stream Content { get; }
 
     /// <summary>What the bytes of the file are: utf-8, utf-16le or utf-16be.</summary>
     public string Encoding { get; }
+
+    /// <summary>Share of the file's bytes read so far, packed or not.</summary>
+    public double Progress => (double)_file.Position / _file.Length;
 
     /// <exception cref="RefusedException">empty-file, not-text, gzip-truncated, gzip-corrupt, too-large-unpacked.</exception>
     public static DatasetFile Open(string path, long maxUnpackedBytes, CancellationToken cancellationToken)
@@ -41,7 +46,7 @@ internal sealed class DatasetFile : IDisposable
             if (Foreign.Name(head) is { } name)
                 throw new RefusedException("not-text", $"{(packed ? "unpacked, " : "")}this is {name}", "export its content as JSON Lines or CSV in UTF-8");
             file.Position = 0;
-            return Decode(packed ? new GZipStream(file, CompressionMode.Decompress) : file, head);
+            return Decode(file, packed ? new GZipStream(file, CompressionMode.Decompress) : file, head);
         }
         catch
         {
@@ -52,12 +57,12 @@ internal sealed class DatasetFile : IDisposable
 
     public void Dispose() => Content.Dispose();
 
-    private static DatasetFile Decode(Stream content, byte[] head)
+    private static DatasetFile Decode(FileStream file, Stream content, byte[] head)
     {
-        if (head.AsSpan().StartsWith((ReadOnlySpan<byte>)[0xEF, 0xBB, 0xBF])) return new DatasetFile(Skip(content, 3), "utf-8");
-        if (head.AsSpan().StartsWith((ReadOnlySpan<byte>)[0xFF, 0xFE])) return new DatasetFile(new Utf16Stream(Skip(content, 2), bigEndian: false), "utf-16le");
-        if (head.AsSpan().StartsWith((ReadOnlySpan<byte>)[0xFE, 0xFF])) return new DatasetFile(new Utf16Stream(Skip(content, 2), bigEndian: true), "utf-16be");
-        return new DatasetFile(content, "utf-8");
+        if (head.AsSpan().StartsWith((ReadOnlySpan<byte>)[0xEF, 0xBB, 0xBF])) return new DatasetFile(file, Skip(content, 3), "utf-8");
+        if (head.AsSpan().StartsWith((ReadOnlySpan<byte>)[0xFF, 0xFE])) return new DatasetFile(file, new Utf16Stream(Skip(content, 2), bigEndian: false), "utf-16le");
+        if (head.AsSpan().StartsWith((ReadOnlySpan<byte>)[0xFE, 0xFF])) return new DatasetFile(file, new Utf16Stream(Skip(content, 2), bigEndian: true), "utf-16be");
+        return new DatasetFile(file, content, "utf-8");
     }
 
     private static byte[] Head(Stream content)

@@ -11,7 +11,7 @@ namespace TokenMill.Shared.Formats.JsonLines;
 /// </summary>
 public sealed class DatasetReader(string path, DatasetReaderOptions? options = null)
 {
-    private const int GuessRecords = 100, ProgressRecords = 20_000;
+    private const int GuessRecords = 100, ProgressRecords = 20_000, SampledRecords = 5_000;
 
     private readonly DatasetReaderOptions _options = options ?? new();
     private readonly StrictJson _json = new();
@@ -101,7 +101,7 @@ public sealed class DatasetReader(string path, DatasetReaderOptions? options = n
         Format = _options.Format == "auto" ? Guess(cancellationToken) : _options.Format;
         _format = Format switch
         {
-            "messages" => new MessagesFormat(new ContentCheck()),
+            "messages" => new MessagesFormat(new ContentCheck(), _options.ContextTokens),
             "tokens" => new TokensFormat(),
             _ => throw new RefusedException("format-not-supported", $"rows of the format {Format} cannot be trained yet", "write each row as {\"messages\": [{\"role\", \"content\"}, …]}"),
         };
@@ -117,6 +117,7 @@ public sealed class DatasetReader(string path, DatasetReaderOptions? options = n
         var records = source.Records!;
         if (!records.Next()) return false;
         if (records.Record % ProgressRecords == 0) _options.Progress?.Report(records.Record);
+        if (records.Record == SampledRecords) Reserve((long)(SampledRecords * 1.05 / source.File!.Progress));
         _findings.Begin(records.Row, records.Record);
         if (records.TooLong)
         {
@@ -140,6 +141,14 @@ public sealed class DatasetReader(string path, DatasetReaderOptions? options = n
         source.GoodRows++;
         row = new DatasetRow(records.Row, records.Record, _json.Hash, records.Bytes);
         return true;
+    }
+
+    /// <summary>The tables take their size once, judged by the first rows.</summary>
+    private void Reserve(long expectedRows)
+    {
+        if (!_options.Warnings) return;
+        _rows.Reserve(expectedRows);
+        _nearDuplicates.Reserve(expectedRows);
     }
 
     private void CheckContent(RecordReader records)

@@ -11,6 +11,9 @@ public sealed record DatasetReaderOptions
     /// <summary>A longer record is an error of its row; four mebibytes are about a million tokens.</summary>
     public int MaxRecordBytes { get; init; } = 4 << 20;
 
+    /// <summary>Rows that exceed so many tokens with any tokenizer are named; a model counts exactly, so then this is left out.</summary>
+    public int ContextTokens { get; init; } = 8_192;
+
     /// <summary>So many errors and so many warnings are listed; all are counted.</summary>
     public int MaxFindings { get; init; } = 10_000;
 

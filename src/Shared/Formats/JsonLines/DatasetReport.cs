@@ -22,6 +22,27 @@ public sealed record DatasetReport
 
     /// <summary>Only when a model counted them.</summary>
     public TokenStatistics? Tokens { get; init; }
+
+    /// <summary>The same report with what a model found in the good rows; a row with an error is good no longer.</summary>
+    public DatasetReport With(IReadOnlyList<RowFinding> errors, long errorCount, IReadOnlyList<RowFinding> warnings, long warningCount, TokenStatistics? tokens, int capacity)
+    {
+        var codes = new SortedDictionary<string, long>(Codes.ToDictionary(), StringComparer.Ordinal);
+        foreach (var group in errors.Concat(warnings).GroupBy(f => f.Code)) codes[group.Key] = codes.GetValueOrDefault(group.Key) + group.Count();
+        return this with
+        {
+            Accepted = GoodRows > errorCount,
+            GoodRows = GoodRows - errorCount,
+            Errors = Merge(Errors, errors, capacity),
+            ErrorCount = ErrorCount + errorCount,
+            Warnings = Merge(Warnings, warnings, capacity),
+            WarningCount = WarningCount + warningCount,
+            Codes = codes,
+            Tokens = tokens,
+        };
+    }
+
+    private static List<RowFinding> Merge(IReadOnlyList<RowFinding> first, IReadOnlyList<RowFinding> second, int capacity) =>
+        [.. first.Concat(second).OrderBy(f => f.Record).Take(capacity)];
 }
 
 /// <summary>Tokens of the good rows, as a model's tokenizer and chat template make them.</summary>

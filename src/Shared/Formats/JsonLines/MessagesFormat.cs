@@ -7,7 +7,7 @@ namespace TokenMill.Shared.Formats.JsonLines;
 /// Rows of the form <c>{"messages":[{"role","content",…}],"tools":[…]}</c>. Errors are what cannot be learned from;
 /// odd order and unknown keys are warnings. Faults inside messages come before those of the row as a whole, so that one fault is said once.
 /// </summary>
-internal sealed class MessagesFormat(ContentCheck content) : IRowFormat
+internal sealed class MessagesFormat(ContentCheck content, int contextTokens) : IRowFormat
 {
     private static readonly string[] Roles = ["system", "user", "assistant", "tool"];
     private static readonly Dictionary<string, string> OtherNames = new(StringComparer.OrdinalIgnoreCase)
@@ -62,9 +62,9 @@ internal sealed class MessagesFormat(ContentCheck content) : IRowFormat
         if (findings.HasErrors) return;
         if (previous == "user") findings.Warn($"messages[{index - 1}].role", "ends-with-user", "the last user message has no answer and is not learned from; add the answer, or remove the message");
         _tools.End(index, findings);
-        if (tokens > TokenEstimate.UsualContext)
-            findings.Warn(longest > TokenEstimate.UsualContext ? $"messages[{longestAt}].content" : "messages", "too-long",
-                $"{index:N0} messages with {_text.WrittenCount:N0} characters are more than {TokenEstimate.UsualContext:N0} tokens with any tokenizer; what exceeds the model's context is cut or left out in training, so split the row");
+        if (tokens > contextTokens)
+            findings.Warn(longest > contextTokens ? $"messages[{longestAt}].content" : "messages", "too-long",
+                $"{index:N0} messages with {_text.WrittenCount:N0} characters are more than {contextTokens:N0} tokens with any tokenizer; what exceeds the model's context is cut or left out in training, so split the row");
     }
 
     /// <summary>Takes a message into the hash that white space does not change.</summary>
@@ -153,7 +153,8 @@ internal sealed class MessagesFormat(ContentCheck content) : IRowFormat
         var role = given.GetString()!;
         var meant = Roles.FirstOrDefault(r => r.Equals(role.Trim(), StringComparison.OrdinalIgnoreCase)) ?? OtherNames.GetValueOrDefault(role.Trim());
         findings.Error(field, "unrecognized-role", role.Length == 0 ? "the role is empty; allowed are system, user, assistant, tool"
-            : meant is not null ? $"the role '{role}' is not known; write '{meant}' (roles are in small letters)"
+            : meant == role.ToLowerInvariant() ? $"roles are written in small letters: write '{meant}' instead of '{role}'"
+            : meant is not null ? $"the role '{role}' is not known; allowed are system, user, assistant, tool: write '{meant}'"
             : $"the role '{Shorten(role)}' is not known; allowed are system, user, assistant, tool");
         return null;
     }

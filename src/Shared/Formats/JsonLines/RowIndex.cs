@@ -1,30 +1,38 @@
 namespace TokenMill.Shared.Formats.JsonLines;
 
 /// <summary>
-/// Hash of a row → the first row that had it. Twelve bytes an entry in open addressing; 256 parts grow one by one by half,
-/// so that a million rows cost some 20 MB and never a second copy of it all.
+/// Hash of a row → the first row that had it: open addressing, twelve bytes a place. Whoever knows how many rows to expect says so,
+/// since growing needs the old table beside the new one.
 /// </summary>
 internal sealed class RowIndex
 {
-    private readonly ulong[][] _hashes = new ulong[256][];
-    private readonly uint[][] _rows = new uint[256][];
-    private readonly int[] _counts = new int[256];
+    private const double FullAt = 0.85;
+
+    private ulong[] _hashes = new ulong[64];
+    private uint[] _rows = new uint[64];
+    private int _count;
+
+    /// <summary>Makes room for so many rows in all.</summary>
+    public void Reserve(long rows)
+    {
+        var places = (long)(rows / FullAt) + 1;
+        if (places > _hashes.Length) Resize((int)Math.Min(places, Array.MaxLength));
+    }
 
     /// <summary>True and kept if the hash is new; else the row that has it.</summary>
     public bool TryAdd(ulong hash, long row, out long earlier)
     {
         if (hash == 0) hash = 1;                            // zero marks a free place
-        var part = (int)(hash >> 56);
-        if (_hashes[part] is null || _counts[part] * 5 >= _hashes[part].Length * 4) Grow(part);
-        var place = Place(_hashes[part], hash);
-        if (_hashes[part][place] == hash)
+        if (_count >= _hashes.Length * FullAt) Resize(checked(_hashes.Length * 2));
+        var place = Place(hash);
+        if (_hashes[place] == hash)
         {
-            earlier = _rows[part][place];
+            earlier = _rows[place];
             return false;
         }
-        _hashes[part][place] = hash;
-        _rows[part][place] = (uint)Math.Min(row, uint.MaxValue);
-        _counts[part]++;
+        _hashes[place] = hash;
+        _rows[place] = (uint)Math.Min(row, uint.MaxValue);
+        _count++;
         earlier = 0;
         return true;
     }
@@ -32,32 +40,27 @@ internal sealed class RowIndex
     public bool Contains(ulong hash, out long row)
     {
         if (hash == 0) hash = 1;
-        var part = (int)(hash >> 56);
-        row = 0;
-        if (_hashes[part] is not { } hashes) return false;
-        var place = Place(hashes, hash);
-        if (hashes[place] != hash) return false;
-        row = _rows[part][place];
-        return true;
+        var place = Place(hash);
+        row = _rows[place];
+        return _hashes[place] == hash;
     }
 
-    private static int Place(ulong[] hashes, ulong hash)
+    private int Place(ulong hash)
     {
-        var place = (int)((hash & 0xFFFF_FFFF) * (ulong)hashes.Length >> 32);
-        while (hashes[place] != 0 && hashes[place] != hash) place = place + 1 == hashes.Length ? 0 : place + 1;
+        var place = (int)Math.BigMul(hash, (ulong)_hashes.Length, out _);
+        while (_hashes[place] != 0 && _hashes[place] != hash) place = place + 1 == _hashes.Length ? 0 : place + 1;
         return place;
     }
 
-    private void Grow(int part)
+    private void Resize(int places)
     {
-        var (oldHashes, oldRows) = (_hashes[part] ?? [], _rows[part] ?? []);
-        var size = Math.Max(16, oldHashes.Length * 3 / 2);
-        (_hashes[part], _rows[part]) = (new ulong[size], new uint[size]);
-        for (var i = 0; i < oldHashes.Length; i++)
+        var (hashes, rows) = (_hashes, _rows);
+        (_hashes, _rows) = (new ulong[places], new uint[places]);
+        for (var i = 0; i < hashes.Length; i++)
         {
-            if (oldHashes[i] == 0) continue;
-            var place = Place(_hashes[part], oldHashes[i]);
-            (_hashes[part][place], _rows[part][place]) = (oldHashes[i], oldRows[i]);
+            if (hashes[i] == 0) continue;
+            var place = Place(hashes[i]);
+            (_hashes[place], _rows[place]) = (hashes[i], rows[i]);
         }
     }
 }

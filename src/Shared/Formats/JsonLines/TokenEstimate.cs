@@ -7,8 +7,6 @@ namespace TokenMill.Shared.Formats.JsonLines;
 /// </summary>
 internal static class TokenEstimate
 {
-    public const int UsualContext = 8_192;
-
     public static int AtLeast(ReadOnlySpan<char> text)
     {
         int quarters = 0, word = 0;

@@ -47,7 +47,7 @@ public static class ChatTemplateCheck
 
     private static Error ToError(TemplateException exception) => (exception.Kind, exception.ErrorType) switch
     {
-        (TemplateErrorKind.Budget, _) => new("template-budget", exception.Message, Remedy),
+        (TemplateErrorKind.Budget, _) or (_, "OverflowError") => new("template-budget", exception.Message, Remedy),
         (_, "SecurityError") => new("template-unsafe", $"the chat template reaches for the inside of objects: {exception.Message}", Remedy),
         (_, "TemplateSyntaxError" or "TemplateAssertionError") => new("template-syntax", $"the chat template does not parse: {exception.Message}", Remedy),
         _ => new("template-error", $"the chat template fails: {exception.Message}", Remedy),

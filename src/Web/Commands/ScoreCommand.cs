@@ -1,6 +1,7 @@
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using TokenMill.Shared;
 using TokenMill.Shared.CommandLine;
 using TokenMill.Shared.Domain;
 using TokenMill.Web.Features.Evaluation.Metrics;
@@ -31,10 +32,10 @@ public static class ScoreCommand
             var item = Parse(line, number);
             items.Add(item);
             for (var m = 0; m < metrics.Count; m++) scores[m].Add(metrics[m].Score(item));
-            await output.WriteLineAsync(Write(metrics, m => scores[m][^1]).ToJsonString());
+            await output.WriteLineAsync(Write(metrics, m => scores[m][^1]).ToJsonString(Json.Options));
         }
         if (items.Count == 0) throw new RefusedException("no-cases", $"{cases} holds no case", "write one {\"prediction\", \"references\"} a line");
-        await output.WriteLineAsync(new JsonObject { ["total"] = Write(metrics, m => metrics[m].Total(items, scores[m])) }.ToJsonString());
+        await output.WriteLineAsync(new JsonObject { ["total"] = Write(metrics, m => metrics[m].Total(items, scores[m])) }.ToJsonString(Json.Options));
         return CommandLineHost.Done;
     }
 

@@ -25,7 +25,7 @@ internal static class Members
 
     private static Value? Entry(Value owner, Value key, Budget budget) => owner switch
     {
-        MapValue map when key is not (ListValue or MapValue) => map.TryGet(key, out var value) ? value : null,
+        MapValue map when key is not (ListValue or MapValue or MapViewValue) => map.TryGet(key, out var value) ? value : null,
         SequenceValue sequence => Index(key, sequence.Items.Count) is { } i ? sequence.Items[i] : null,
         RangeValue range => Index(key, range.Count) is { } i ? range[i] : null,
         TextValue text => Index(key, text.Length) is { } i ? Character(text, i, budget) : null,
@@ -58,10 +58,10 @@ internal static class Members
             case ListValue list when ListMutators.Contains(name): return UndefinedValue.Unsafe(list, name);
             case GroupValue group when name == "grouper": return group.Grouper;
             case GroupValue group when name == "list": return group.Members;
-            case SequenceValue sequence: return SequenceMethod(sequence, name, rendering);
+            case SequenceValue sequence: return name == "copy" && owner is ListValue ? new FunctionValue(name, _ => owner) : SequenceMethod(sequence.Items, name, rendering);
             case LoopValue loop: return LoopMember(loop, name, rendering);
             case MacroValue macro: return MacroMember(macro, name);
-            case RangeValue range: return name switch { "start" => IntegerValue.Of(range.Start), "stop" => IntegerValue.Of(range.Stop), "step" => IntegerValue.Of(range.Step), _ => null };
+            case RangeValue range: return name switch { "start" => IntegerValue.Of(range.Start), "stop" => IntegerValue.Of(range.Stop), "step" => IntegerValue.Of(range.Step), _ => SequenceMethod(range, name, rendering) };
             case CyclerValue cycler: return name switch
             {
                 "current" => cycler.Current,
@@ -86,11 +86,10 @@ internal static class Members
         _ => null,
     };
 
-    private static FunctionValue? SequenceMethod(SequenceValue sequence, string name, Rendering rendering) => name switch
+    private static FunctionValue? SequenceMethod(IReadOnlyList<Value> items, string name, Rendering rendering) => name switch
     {
-        "count" => new FunctionValue(name, arguments => arguments.ByPosition(name).Bind(Count)[0] is var wanted ? IntegerValue.Of(sequence.Items.Count(i => rendering.Comparer.Equals(i, wanted))) : NoneValue.Instance),
-        "index" => new FunctionValue(name, arguments => Find(sequence.Items, arguments.ByPosition(name).Bind(IndexOf), rendering)),
-        "copy" when sequence is ListValue => new FunctionValue(name, _ => sequence),
+        "count" => new FunctionValue(name, arguments => arguments.ByPosition(name).Bind(Count)[0] is var wanted ? IntegerValue.Of(items.Count(i => rendering.Comparer.Equals(i, wanted))) : NoneValue.Instance),
+        "index" => new FunctionValue(name, arguments => Find(items, arguments.ByPosition(name).Bind(IndexOf), rendering)),
         _ => null,
     };
 

@@ -27,7 +27,7 @@ internal sealed class PercentFormat
             var c = text[_position++];
             result.Append(c == '%' ? Conversion() : c.ToString());
         }
-        var given = _arguments is TupleValue tuple ? tuple.Items.Count : _arguments is MapValue or ListValue ? _next : 1;
+        var given = _arguments is TupleValue tuple ? tuple.Items.Count : _arguments is MapValue or ListValue or UndefinedValue ? _next : 1;
         return _next >= given ? result.ToString() : throw TemplateException.TypeError("not all arguments converted during string formatting");
     }
 

@@ -17,15 +17,14 @@ internal static class SequenceFilters
         add("items", "", (v, _, _) => Items(v));
         add("dictsort", "case_sensitive? by? reverse?", DictSort);
         add("sum", "attribute? start?", Sum);
-        add("batch", "linecount fill_with?", (v, a, r) => new IteratorValue(Batch(Iteration.Items(v, r.Budget), a.Int(0, 0), a[1], r)));
-        add("slice", "slices fill_with?", (v, a, r) => new IteratorValue(Slices(Iteration.ToList(v, r.Budget), a.Int(0, 0), a[1], r)));
+        add("batch", "linecount fill_with?", (v, a, r) => new IteratorValue(Batch(v, a.Int(0, 0), a[1], r)));
+        add("slice", "slices fill_with?", (v, a, r) => new IteratorValue(Slices(v, a.Int(0, 0), a[1], r)));
     }
 
     private static IEnumerable<Value> Reversed(Value value, Rendering rendering) => value switch
     {
         IteratorValue or LoopValue => throw TemplateException.TypeError($"'{value.TypeName}' object is not reversible"),
         SequenceValue sequence => Enumerable.Range(1, sequence.Items.Count).Select(i => sequence.Items[^i]),
-        UndefinedValue undefined => throw undefined.Failure(),
         _ => Enumerable.Reverse(Iteration.ToList(value, rendering.Budget)),
     };
 
@@ -97,10 +96,10 @@ internal static class SequenceFilters
         return total;
     }
 
-    private static IEnumerable<Value> Batch(IEnumerable<Value> items, int size, Value? fill, Rendering rendering)
+    private static IEnumerable<Value> Batch(Value value, int size, Value? fill, Rendering rendering)
     {
         var batch = new List<Value>();
-        foreach (var item in items)
+        foreach (var item in Iteration.Items(value, rendering.Budget))
         {
             if (batch.Count == size)
             {
@@ -119,8 +118,9 @@ internal static class SequenceFilters
         yield return new ListValue(batch);
     }
 
-    private static IEnumerable<Value> Slices(List<Value> items, int slices, Value? fill, Rendering rendering)
+    private static IEnumerable<Value> Slices(Value value, int slices, Value? fill, Rendering rendering)
     {
+        var items = Iteration.ToList(value, rendering.Budget);
         if (slices == 0) throw TemplateException.Error("ZeroDivisionError", "integer division or modulo by zero");
         var start = 0;
         for (var i = 0; i < slices; i++)

@@ -87,8 +87,8 @@ internal static partial class TextFilters
         int length = arguments.Int(0, 255), leeway = arguments.Int(3, 5);
         var end = arguments.Text(2) ?? "...";
         if (length < CodePoints.Count(end) || leeway < 0) throw TemplateException.Error("AssertionError", "expected length >= that of the end, and leeway >= 0");
+        if (Iteration.Length(value) <= length + (long)leeway) return value;
         var text = Text(value, rendering);
-        if (((TextValue)value).Length <= length + (long)leeway) return value;
         var cut = text[..CodePoints.Offset(text, length - CodePoints.Count(end))];
         if (!arguments.Flag(1) && cut.LastIndexOf(' ') is >= 0 and var space) cut = cut[..space];
         return new TextValue(cut + end, ((TextValue)value).IsMarkup);

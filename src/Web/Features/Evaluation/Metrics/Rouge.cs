@@ -33,7 +33,7 @@ public sealed partial class Rouge(TextTokenizer tokenizer = TextTokenizer.Defaul
         return Best(references, reference =>
         {
             var theirs = Tokenize(reference);
-            return ours.Count == 0 || theirs.Count == 0 ? default : Ratio(LengthTable(theirs, ours)[theirs.Count, ours.Count], ours.Count, theirs.Count);
+            return ours.Count == 0 || theirs.Count == 0 ? default : Ratio(CommonLength(theirs, ours), ours.Count, theirs.Count);
         });
     }
 
@@ -96,6 +96,19 @@ public sealed partial class Rouge(TextTokenizer tokenizer = TextTokenizer.Defaul
             else if (table[i, j - 1] > table[i - 1, j]) j--;
             else i--;
         }
+    }
+
+    /// <summary>The last number of <see cref="LengthTable"/>, with two rows instead of all: whole answers are long.</summary>
+    private static int CommonLength(List<string> reference, List<string> prediction)
+    {
+        int[] above = new int[prediction.Count + 1], row = new int[prediction.Count + 1];
+        foreach (var token in reference)
+        {
+            for (var j = 1; j <= prediction.Count; j++)
+                row[j] = token == prediction[j - 1] ? above[j - 1] + 1 : Math.Max(above[j], row[j - 1]);
+            (above, row) = (row, above);
+        }
+        return above[^1];
     }
 
     /// <summary>Lengths of the longest common subsequences of all beginnings. // (reference + 1, prediction + 1)</summary>

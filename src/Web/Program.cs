@@ -43,11 +43,11 @@ public static class Program
             .AddHome()
             .AddDatasets()
             .AddModels()
-            .AddFineTuning(data.Root)
+            .AddFineTuning()
             .AddDeployments()
             .AddPlayground()
             .AddGateway()
-            .AddJobs(data.QueueDatabase)
+            .AddJobs(data)
             .AddApiKeys()
             .AddUsers()
             .AddSettings();
@@ -55,6 +55,7 @@ public static class Program
         var app = builder.Build();
         app.UsePlatform();
         app.MapAccounts();
+        app.MapFineTuning();
         app.MapPlayground();
         app.MapGateway();
         app.MapSettings();

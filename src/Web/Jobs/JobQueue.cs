@@ -8,16 +8,12 @@ namespace TokenMill.Web.Jobs;
 /// What people do with jobs. Every call names the scope it may see: a workspace's members their own jobs, administrators of the
 /// machine all of them. What cannot be seen is not there.
 /// </summary>
-public sealed class JobQueue(PlatformDatabase database, IEnumerable<IJobHandler> handlers, JobScheduler scheduler, ChangeFeed changes, TimeProvider time)
+public sealed class JobQueue(PlatformDatabase database, IEnumerable<IJobHandler> handlers, JobScheduler scheduler, TimeProvider time)
 {
     private readonly Dictionary<JobKind, IJobHandler> _handlers = handlers.ToDictionary(h => h.Kind);
 
     /// <summary>Call after the job was added and committed together with its subject.</summary>
-    public async Task WakeAsync(Job job, CancellationToken cancellationToken)
-    {
-        changes.Publish(job.WorkspaceId.Value);
-        await scheduler.ScheduleAsync(job, TimeSpan.Zero, cancellationToken);
-    }
+    public Task WakeAsync(Job job, CancellationToken cancellationToken) => scheduler.ScheduleAsync(job, TimeSpan.Zero, cancellationToken);
 
     public async Task<Result> CancelAsync(WorkspaceScope scope, JobId id, CancellationToken cancellationToken)
     {
@@ -66,11 +62,7 @@ public sealed class JobQueue(PlatformDatabase database, IEnumerable<IJobHandler>
             var job = await db.Jobs.FirstAsync(j => j.Id == id, cancellationToken);
             return job.State is JobState.Running || job.IsFinished ? Result.Ok : change(job);
         }, cancellationToken);
-        if (await FindAsync(scope, id, cancellationToken) is { } changed)
-        {
-            if (changed.State is not (JobState.Running or JobState.Waiting)) await scheduler.UnscheduleAsync(id, cancellationToken);
-            changes.Publish(changed.WorkspaceId.Value);
-        }
+        if (await FindAsync(scope, id, cancellationToken) is { State: not (JobState.Running or JobState.Waiting) }) await scheduler.UnscheduleAsync(id, cancellationToken);
         return result;
     }
 

@@ -7,7 +7,7 @@ namespace TokenMill.Web.Jobs;
 /// <summary>
 /// One start of a job, from the queue's side: takes it (only one taker succeeds), lets its handler work, writes down how it ended.
 /// </summary>
-public sealed partial class JobRunner(PlatformDatabase database, IEnumerable<IJobHandler> handlers, JobScheduler scheduler, ChangeFeed changes, TimeProvider time, ILogger<JobRunner> log)
+public sealed partial class JobRunner(PlatformDatabase database, IEnumerable<IJobHandler> handlers, JobScheduler scheduler, TimeProvider time, ILogger<JobRunner> log)
 {
     private readonly Dictionary<JobKind, IJobHandler> _handlers = handlers.ToDictionary(h => h.Kind);
     private readonly ConcurrentDictionary<JobId, bool> _running = new();
@@ -33,16 +33,11 @@ public sealed partial class JobRunner(PlatformDatabase database, IEnumerable<IJo
         }
     }
 
-    private async Task<Job?> TakeAsync(JobId id, CancellationToken cancellationToken)
+    private Task<Job?> TakeAsync(JobId id, CancellationToken cancellationToken) => database.WriteAsync(WorkspaceScope.All, async db =>
     {
-        var taken = await database.WriteAsync(WorkspaceScope.All, async db =>
-        {
-            var job = await db.Jobs.FindAsync([id], cancellationToken);
-            return job is not null && job.Start(time.GetUtcNow()).IsOk ? job : null;
-        }, cancellationToken);
-        if (taken is not null) changes.Publish(taken.WorkspaceId.Value);
-        return taken;
-    }
+        var job = await db.Jobs.FindAsync([id], cancellationToken);
+        return job is not null && job.Start(time.GetUtcNow()).IsOk ? job : null;
+    }, cancellationToken);
 
     private async Task<JobOutcome> HandleAsync(Job job, CancellationToken cancellationToken)
     {
@@ -66,26 +61,21 @@ public sealed partial class JobRunner(PlatformDatabase database, IEnumerable<IJo
         }
     }
 
-    private async Task RecordAsync(JobId id, JobOutcome outcome)
+    private Task RecordAsync(JobId id, JobOutcome outcome) => database.WriteAsync(WorkspaceScope.All, async db =>
     {
-        var workspace = await database.WriteAsync(WorkspaceScope.All, async db =>
+        var job = await db.Jobs.FindAsync(id) ?? throw new InvalidOperationException($"job {id} vanished while it ran");
+        var now = time.GetUtcNow();
+        _ = outcome switch
         {
-            var job = await db.Jobs.FindAsync(id) ?? throw new InvalidOperationException($"job {id} vanished while it ran");
-            var now = time.GetUtcNow();
-            _ = outcome switch
-            {
-                JobOutcome.Succeeded => job.Succeed(now),
-                JobOutcome.Failed failed => job.Fail(failed.Error, now),
-                JobOutcome.Cancelled => job.Cancel(now),
-                JobOutcome.Paused paused => job.Pause(paused.Reason),
-                JobOutcome.Lost lost => job.Requeue(lost.Reason),
-                JobOutcome.Interrupted => job.Requeue("The platform was stopped; it goes on when the platform is back"),
-                _ => throw new NotSupportedException(outcome.GetType().Name),
-            };
-            return job.WorkspaceId;
-        }, CancellationToken.None);
-        changes.Publish(workspace.Value);
-    }
+            JobOutcome.Succeeded => job.Succeed(now),
+            JobOutcome.Failed failed => job.Fail(failed.Error, now),
+            JobOutcome.Cancelled => job.Cancel(now),
+            JobOutcome.Paused paused => job.Pause(paused.Reason),
+            JobOutcome.Lost lost => job.Requeue(lost.Reason),
+            JobOutcome.Interrupted => job.Requeue("The platform was stopped; it goes on when the platform is back"),
+            _ => throw new NotSupportedException(outcome.GetType().Name),
+        };
+    }, CancellationToken.None);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "{Kind} job {JobId} started, attempt {Attempt}")]
     private static partial void LogStarted(ILogger logger, JobKind kind, JobId jobId, int attempt);

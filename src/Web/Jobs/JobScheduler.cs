@@ -43,6 +43,9 @@ public sealed class JobScheduler(ISchedulerFactory schedulers, TimeProvider time
     /// <summary>Training takes all cores or a whole GPU, so one at a time each; anything else is small beside it and must not wait for hours.</summary>
     public static void Limit(ExecutionLimitsBuilder limits) => limits.ForGroup(Name(ExecutionGroup.Cpu), 1).ForGroup(Name(ExecutionGroup.Gpu), 1).ForGroup(Light, MaxLightJobs);
 
+    /// <summary>Does one keep the other waiting?</summary>
+    public static bool SharesRoom(Job running, Job waiting) => GroupOf(running) == GroupOf(waiting);
+
     private static string GroupOf(Job job) => job.Kind == JobKind.FineTune ? Name(job.ExecutionGroup) : Light;
 
     private static string Name(ExecutionGroup group) => group.ToString().ToLowerInvariant();

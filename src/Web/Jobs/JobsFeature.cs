@@ -1,4 +1,9 @@
+using Microsoft.EntityFrameworkCore;
 using Quartz;
+using TokenMill.Shared.Domain;
+using TokenMill.Web.Components;
+using TokenMill.Web.Components.Layout;
+using TokenMill.Web.Hosting;
 using TokenMill.Web.Nodes;
 
 namespace TokenMill.Web.Jobs;
@@ -8,15 +13,14 @@ public static class JobsFeature
 {
     private const int MaxJobsAtOnce = 8;
 
-    /// <param name="quartzPath">Quartz's own SQLite file: its writes never wait for the platform's, nor the other way round.</param>
-    public static IServiceCollection AddJobs(this IServiceCollection services, string quartzPath)
+    public static IServiceCollection AddJobs(this IServiceCollection services, DataDirectory data)
     {
         services.AddSingleton<MachineFacts>();
         services.AddSingleton<CoreSharing>();
-        services.AddSingleton<ChangeFeed>();
         services.AddSingleton<JobScheduler>();
         services.AddSingleton<JobRunner>();
         services.AddSingleton<JobQueue>();
+        services.AddSingleton<QueueView>();
         services.AddHostedService<JobRecovery>();
         services.AddQuartz(quartz =>
         {
@@ -25,12 +29,16 @@ public static class JobsFeature
             quartz.UseExecutionLimits(JobScheduler.Limit);
             quartz.UsePersistentStore(store =>
             {
-                store.UseSqlite($"Data Source={quartzPath}");
+                store.UseSqlite($"Data Source={data.QueueDatabase}");      // a file of its own: neither database waits for the other's writes
                 store.ProvisionSchema();
                 store.ConfigureStore(options => options.StoreJobDataAsStrings = true);
             });
         });
         services.AddQuartzHostedService(options => options.WaitForJobsToComplete = true);
-        return services;
+        return services.AddSingleton(new NavigationEntry(PipelineStep.Run, "Queue", Links.Queue, Icons.Queue)
+        {
+            Watches = [typeof(Job)],
+            Count = async (db, cancellationToken) => await db.Jobs.CountAsync(j => j.State == JobState.Running || j.State == JobState.Waiting, cancellationToken) is var open and > 0 ? new NavigationCount(open) : null,
+        });
     }
 }

@@ -5,7 +5,9 @@ using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using TokenMill.Shared.Domain;
 using TokenMill.Shared.Persistence;
+using TokenMill.Web.Accounts;
 using TokenMill.Web.Features.FineTuning;
+using TokenMill.Web.Hosting;
 using TokenMill.Web.Jobs;
 using TokenMill.Web.Nodes;
 
@@ -15,30 +17,31 @@ namespace TokenMill.Web.Tests.Jobs;
 internal sealed class QueueHost : IAsyncDisposable
 {
     private readonly IHost _host;
+    private readonly DataDirectory _data;
 
-    private QueueHost(string folder, PlatformDatabase database, IHost host) => (Folder, Database, _host) = (folder, database, host);
+    private QueueHost(DataDirectory data, PlatformDatabase database, IHost host) => (_data, Database, _host) = (data, database, host);
 
-    public string Folder { get; }
     public PlatformDatabase Database { get; }
     public WorkspaceId Workspace { get; private init; }
+    public Actor Actor => new(UserId.From(Guid.Empty), Workspace, "Support", Role.Member, "Somebody");
     public JobQueue Queue => _host.Services.GetRequiredService<JobQueue>();
 
     public static string NewFolder() => Directory.CreateTempSubdirectory("tokenmill-queue-").FullName;
 
     public static async Task<QueueHost> StartAsync(string folder, ITrainer trainer)
     {
-        var database = new PlatformDatabase(Path.Combine(folder, "platform.db"));
+        var data = DataDirectory.Open(folder);
+        var database = new PlatformDatabase(data.Database);
         await database.MigrateAsync(TestContext.Current.CancellationToken);
         var builder = Host.CreateApplicationBuilder();
         builder.Logging.ClearProviders();
-        builder.Services.AddSingleton(TimeProvider.System).AddSingleton(database);
-        builder.Services.AddJobs(Path.Combine(folder, "queue.db"));
-        builder.Services.AddFineTuning(folder);
+        builder.Services.AddSingleton(TimeProvider.System).AddSingleton(database).AddSingleton(data);
+        builder.Services.AddJobs(data).AddFineTuning();
         builder.Services.AddSingleton(trainer);
         var host = builder.Build();
         await host.StartAsync(TestContext.Current.CancellationToken);
         await using var db = database.Open(WorkspaceScope.All);
-        return new QueueHost(folder, database, host) { Workspace = (await db.Workspaces.FirstOrDefaultAsync())?.Id ?? await SeedAsync(folder, database) };
+        return new QueueHost(data, database, host) { Workspace = (await db.Workspaces.FirstOrDefaultAsync())?.Id ?? await SeedAsync(folder, database) };
     }
 
     public async Task<FineTuneRunId> StartRunAsync(string name = "run")
@@ -47,7 +50,7 @@ internal sealed class QueueHost : IAsyncDisposable
         var data = await db.DatasetVersions.SingleAsync();
         var model = await db.ModelVersions.SingleAsync(v => v.Kind == ModelKind.Base);
         var start = _host.Services.GetRequiredService<StartFineTune>();
-        return (await start.RunAsync(Workspace, UserId.From(Guid.NewGuid()), new StartFineTune.Command(name, data.Id, model.Id, new FineTuneSettings()), TestContext.Current.CancellationToken)).OrThrow();
+        return (await start.HandleAsync(Actor, new StartFineTune.Command(name, data.Id, model.Id, new FineTuneSettings()), TestContext.Current.CancellationToken)).OrThrow();
     }
 
     public async Task<FineTuneRun> RunAsync(FineTuneRunId id)
@@ -92,6 +95,7 @@ internal sealed class QueueHost : IAsyncDisposable
         await _host.StopAsync();
         _host.Dispose();
         await Database.DisposeAsync();
+        _data.Dispose();
     }
 
     private static async Task<WorkspaceId> SeedAsync(string folder, PlatformDatabase database)

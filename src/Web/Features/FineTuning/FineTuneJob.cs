@@ -1,3 +1,4 @@
+using System.Threading.Channels;
 using Microsoft.EntityFrameworkCore;
 using TokenMill.Shared.Domain;
 using TokenMill.Shared.Jobs;
@@ -12,7 +13,7 @@ namespace TokenMill.Web.Features.FineTuning;
 /// checkpoint, until it is finished, paused, cancelled or dead. Whatever happens to this process, the run in the database says
 /// enough to go on: started again, it first settles what an earlier start left.
 /// </summary>
-public sealed partial class FineTuneJob(PlatformDatabase database, RunFolders folders, ITrainer trainer, RunPreflight preflight, RegisterResult register, CoreSharing cores, ChangeFeed changes, TimeProvider time, ILogger<FineTuneJob> log) : IJobHandler
+public sealed partial class FineTuneJob(PlatformDatabase database, RunFolders folders, ITrainer trainer, RunPreflight preflight, RegisterResult register, CoreSharing cores, TimeProvider time, ILogger<FineTuneJob> log) : IJobHandler
 {
     private static readonly TimeSpan ShutdownGrace = TimeSpan.FromSeconds(15), CancelGrace = TimeSpan.FromSeconds(30), StopGrace = TimeSpan.FromSeconds(6);
 
@@ -66,13 +67,11 @@ public sealed partial class FineTuneJob(PlatformDatabase database, RunFolders fo
         await using var training = await cores.TrainingAsync();
         await using var process = TrainerProcess.Start(program, token, time, log);
         LogStarted(log, run.Number, process.Id, resumes);
-        var recorder = new RunRecorder(database, changes, time, run, token);
+        var recorder = new RunRecorder(database, time, run, token);
         var recording = recorder.RecordAsync(process.EventsAsync(CancellationToken.None));
-        using (changes.Subscribe(run.Id.Value, () => ObeyAsync(job, run.Id, process)))
-        {
-            changes.Publish(run.Id.Value);                   // what was asked before the trainer was there
-            await WaitAsync(process, recording, cancellationToken);
-        }
+        var obeying = ObeyAsync(job, run.Id, process);
+        await WaitAsync(process, recording, cancellationToken);
+        await obeying;
         await recording;
         return await SettleAsync(job, run.Id, token, recorder.LastWord, await process.Exited, cancellationToken);
     }
@@ -106,20 +105,27 @@ public sealed partial class FineTuneJob(PlatformDatabase database, RunFolders fo
         if (!process.Exited.IsCompleted) await process.StopAsync(StopGrace);
     }
 
-    /// <summary>Passes on what a person asked for; asked again with every change, which does no harm.</summary>
+    /// <summary>Passes on what a person asks for, until the trainer has ended.</summary>
     private async Task ObeyAsync(Job job, FineTuneRunId id, TrainerProcess process)
     {
-        if (process.Exited.IsCompleted) return;
-        switch ((await FindAsync(job, id)).Request)
+        var asked = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
+        asked.Writer.TryWrite(true);                         // perhaps before the trainer was there
+        using var subscription = database.Changes.Subscribe(job.WorkspaceId, types =>
         {
-            case RunRequest.Pause:
-                await process.PauseAsync(CancellationToken.None);
-                break;
-            case RunRequest.Cancel:
-                await process.CancelAsync(CancellationToken.None);
-                await Task.WhenAny(process.Exited, Task.Delay(CancelGrace, time));
-                if (!process.Exited.IsCompleted) await process.StopAsync(StopGrace);
-                break;
+            if (types.Contains(typeof(FineTuneRun))) asked.Writer.TryWrite(true);
+        });
+        _ = process.Exited.ContinueWith(_ => asked.Writer.TryComplete(), TaskScheduler.Default);
+        var obeyed = RunRequest.None;
+        await foreach (var _ in asked.Reader.ReadAllAsync(CancellationToken.None))
+        {
+            var request = (await FindAsync(job, id)).Request;
+            if (request == obeyed) continue;
+            obeyed = request;
+            if (request == RunRequest.Pause) await process.PauseAsync(CancellationToken.None);
+            if (request != RunRequest.Cancel) continue;
+            await process.CancelAsync(CancellationToken.None);
+            await Task.WhenAny(process.Exited, Task.Delay(CancelGrace, time));
+            if (!process.Exited.IsCompleted) await process.StopAsync(StopGrace);
         }
     }
 
@@ -187,24 +193,17 @@ public sealed partial class FineTuneJob(PlatformDatabase database, RunFolders fo
         return await db.FineTuneRuns.AsNoTracking().FirstAsync(r => r.Id == id);
     }
 
-    private async Task<FineTuneRun> ChangeAsync(Job job, FineTuneRunId id, Func<FineTuneRun, Result> change)
+    private Task<FineTuneRun> ChangeAsync(Job job, FineTuneRunId id, Func<FineTuneRun, Result> change) => database.WriteAsync(job.WorkspaceId, async db =>
     {
-        var run = await database.WriteAsync(job.WorkspaceId, async db =>
-        {
-            var current = await db.FineTuneRuns.FirstAsync(r => r.Id == id);
-            change(current);                                 // refused: someone was faster, and the state tells the caller
-            return current;
-        }, CancellationToken.None);
-        changes.Publish(id.Value);
-        return run;
-    }
+        var current = await db.FineTuneRuns.FirstAsync(r => r.Id == id);
+        change(current);                                     // refused: someone was faster, and the state tells the caller
+        return current;
+    }, CancellationToken.None);
 
     private async Task<Result> AskAsync(Job job, Func<FineTuneRun, Result> ask, CancellationToken cancellationToken)
     {
         var id = FineTuneRunId.From(job.SubjectId);
-        var result = await database.TryWriteAsync(job.WorkspaceId, async db => ask(await db.FineTuneRuns.FirstAsync(r => r.Id == id, cancellationToken)), cancellationToken);
-        changes.Publish(id.Value);
-        return result;
+        return await database.TryWriteAsync(job.WorkspaceId, async db => ask(await db.FineTuneRuns.FirstAsync(r => r.Id == id, cancellationToken)), cancellationToken);
     }
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Run #{Number}: trainer process {ProcessId} started, resumed: {Resumed}")]

@@ -66,10 +66,12 @@ public sealed class FineTuneSettings
     /// <summary>Optimizer steps that <paramref name="goodRows"/> rows make.</summary>
     public int Steps(int goodRows)
     {
-        var trained = goodRows - (Validates(goodRows) ? (int)(goodRows * ValidationFraction) : 0);
+        var trained = goodRows - ValidationRows(goodRows);
         var steps = (int)Math.Min(int.MaxValue, Math.Ceiling(Epochs * Math.Ceiling(Math.Max(1, trained) / (double)(BatchSize * Accumulation))));
         return MaxSteps is { } max ? Math.Min(max, steps) : steps;
     }
+
+    public int ValidationRows(int goodRows) => Validates(goodRows) ? (int)(goodRows * ValidationFraction) : 0;
 
     /// <param name="modelPath">Absolute, as all paths here.</param>
     /// <param name="dataPath">JSON Lines of good rows.</param>

@@ -4,6 +4,7 @@ using TokenMill.Shared;
 using TokenMill.Shared.Domain;
 using TokenMill.Shared.Jobs;
 using TokenMill.Shared.Persistence;
+using TokenMill.Web.Hosting;
 
 namespace TokenMill.Web.Features.FineTuning;
 
@@ -11,7 +12,7 @@ namespace TokenMill.Web.Features.FineTuning;
 /// Makes model versions of what a finished trainer exported, and the run succeeded, in one transaction: after a crash in between it
 /// is simply done again. The adapter is the run's result where there is one; a merged model comes beside it.
 /// </summary>
-public sealed class RegisterResult(PlatformDatabase database, RunFolders folders, TimeProvider time)
+public sealed class RegisterResult(PlatformDatabase database, RunFolders folders, DataDirectory data, TimeProvider time)
 {
     public async Task<Result> RunAsync(FineTuneRun run, string token)
     {
@@ -24,7 +25,7 @@ public sealed class RegisterResult(PlatformDatabase database, RunFolders folders
             if (exports.GetValueOrDefault(export) is not { } path) continue;
             if (!File.Exists(path)) return new Error("export-missing", $"The trainer named an export ({export}) that is not there", "resume the run to export again");
             await using var file = File.OpenRead(path);
-            files[kind] = (folders.Relative(path), Convert.ToHexStringLower(await SHA256.HashDataAsync(file)), file.Length);
+            files[kind] = (data.Relative(path), Convert.ToHexStringLower(await SHA256.HashDataAsync(file)), file.Length);
         }
 
         return await database.TryWriteAsync(run.WorkspaceId, async db =>
@@ -36,7 +37,7 @@ public sealed class RegisterResult(PlatformDatabase database, RunFolders folders
             var number = await db.ModelVersions.Where(v => v.ModelId == model.Id).MaxAsync(v => (int?)v.Number) ?? 0;
             var made = files.OrderBy(f => f.Key == ModelKind.Adapter).Select(f => new ModelVersion(ModelVersionId.New(), run.WorkspaceId, model.Id, ++number, f.Key, f.Value.Path, f.Value.Sha256, f.Value.SizeBytes, time.GetUtcNow())
             {
-                AdapterPath = f.Key == ModelKind.Adapter && exports.GetValueOrDefault("peft") is { } peft ? folders.Relative(peft) : null,
+                AdapterPath = f.Key == ModelKind.Adapter && exports.GetValueOrDefault("peft") is { } peft ? data.Relative(peft) : null,
                 Architecture = source.Architecture,
                 Parameters = source.Parameters,
                 InspectionJson = f.Key == ModelKind.Merged ? source.InspectionJson : null,

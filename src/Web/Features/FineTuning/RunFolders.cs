@@ -1,12 +1,11 @@
 using TokenMill.Shared.Domain;
+using TokenMill.Web.Hosting;
 
 namespace TokenMill.Web.Features.FineTuning;
 
 /// <summary>Where a run keeps its files: <c>runs/ID/spec.json</c>, never changed, and <c>runs/ID/output</c>, the trainer's own.</summary>
-public sealed class RunFolders(string dataFolder)
+public sealed class RunFolders(DataDirectory data)
 {
-    public string Root => dataFolder;
-
     public string Output(FineTuneRunId id) => Path.Combine(Folder(id), "output");
 
     public bool HasState(FineTuneRunId id) => Directory.Exists(Output(id)) && Directory.EnumerateFileSystemEntries(Output(id)).Any();
@@ -23,10 +22,5 @@ public sealed class RunFolders(string dataFolder)
         return path;
     }
 
-    /// <summary>As kept in the database: relative to the data directory where it lies inside.</summary>
-    public string Relative(string path) => Path.GetFullPath(path).StartsWith(dataFolder + Path.DirectorySeparatorChar, StringComparison.Ordinal) ? Path.GetRelativePath(dataFolder, path) : Path.GetFullPath(path);
-
-    public string Absolute(string path) => Path.GetFullPath(path, dataFolder);
-
-    private string Folder(FineTuneRunId id) => Path.Combine(dataFolder, "runs", id.ToString());
+    private string Folder(FineTuneRunId id) => Path.Combine(data.Runs, id.ToString());
 }

@@ -4,7 +4,6 @@ using TokenMill.Shared;
 using TokenMill.Shared.Domain;
 using TokenMill.Shared.Jobs;
 using TokenMill.Shared.Persistence;
-using TokenMill.Web.Jobs;
 
 namespace TokenMill.Web.Features.FineTuning;
 
@@ -13,7 +12,7 @@ namespace TokenMill.Web.Features.FineTuning;
 /// and only while its run token is the run's. History is what a run without interruption would have left: when a trainer goes on
 /// from step s, what an earlier process said after s is removed, since it will be said again.
 /// </summary>
-internal sealed class RunRecorder(PlatformDatabase database, ChangeFeed changes, TimeProvider time, FineTuneRun run, string token)
+internal sealed class RunRecorder(PlatformDatabase database, TimeProvider time, FineTuneRun run, string token)
 {
     private static readonly TimeSpan FlushInterval = TimeSpan.FromMilliseconds(200);
     private const int MaxBatch = 500;
@@ -50,8 +49,6 @@ internal sealed class RunRecorder(PlatformDatabase database, ChangeFeed changes,
                 while (batch.Count < MaxBatch && _events.Reader.TryRead(out var e)) batch.Add(e);
                 (await database.TryWriteAsync(run.WorkspaceId, db => ApplyAsync(db, batch), CancellationToken.None)).OrThrow();
                 LastWord = batch.LastOrDefault(e => e is FinishedEvent or FailedEvent or PausedEvent or CancelledEvent) ?? LastWord;
-                changes.Publish(run.Id.Value);
-                if (batch.Exists(e => e is StartedEvent)) changes.Publish(run.WorkspaceId.Value);
                 await Task.Delay(FlushInterval, time);
             }
         }

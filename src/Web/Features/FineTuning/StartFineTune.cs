@@ -3,17 +3,21 @@ using Microsoft.EntityFrameworkCore;
 using TokenMill.Shared;
 using TokenMill.Shared.Domain;
 using TokenMill.Shared.Persistence;
+using TokenMill.Web.Accounts;
+using TokenMill.Web.Hosting;
 using TokenMill.Web.Jobs;
 
 namespace TokenMill.Web.Features.FineTuning;
 
 /// <summary>Checks what can be known before, fixes the specification for good, and puts the run into the queue.</summary>
-public sealed class StartFineTune(PlatformDatabase database, RunFolders folders, JobQueue queue, TimeProvider time)
+public sealed class StartFineTune(PlatformDatabase database, DataDirectory directory, RunFolders folders, JobQueue queue, TimeProvider time)
 {
     public sealed record Command(string Name, DatasetVersionId DatasetVersionId, ModelVersionId BaseVersionId, FineTuneSettings Settings);
 
-    public async Task<Result<FineTuneRunId>> RunAsync(WorkspaceId workspace, UserId user, Command command, CancellationToken cancellationToken)
+    public async Task<Result<FineTuneRunId>> HandleAsync(Actor actor, Command command, CancellationToken cancellationToken)
     {
+        actor.Require(Role.Member);
+        var (workspace, user) = (actor.WorkspaceId, actor.UserId);
         if (Naming.Check(command.Name) is { } badName) return badName;
         if (command.Settings.Check() is [var (field, mistake), ..]) return mistake with { Message = $"{field}: {mistake.Message}" };
 
@@ -29,7 +33,7 @@ public sealed class StartFineTune(PlatformDatabase database, RunFolders folders,
             if (WhyNotTrainable(model) is { } untrainable) return untrainable;
 
             var id = FineTuneRunId.New();
-            var spec = command.Settings.ToSpec(folders.Absolute(model.Path), folders.Absolute(data.StorePath!), folders.Output(id), data.GoodRows);
+            var spec = command.Settings.ToSpec(directory.Resolve(model.Path), directory.Resolve(data.StorePath!), folders.Output(id), data.GoodRows);
             var number = (await db.FineTuneRuns.MaxAsync(r => (int?)r.Number, cancellationToken) ?? 0) + 1;
             run = new FineTuneRun(id, workspace, command.Name.Trim(), number, data.Id, model.Id, Json.Serialize(spec), user, time.GetUtcNow());
             job = new Job(JobId.New(), workspace, JobKind.FineTune, id.Value, $"{run.Name} #{number}", ExecutionGroup.Cpu, user, time.GetUtcNow());

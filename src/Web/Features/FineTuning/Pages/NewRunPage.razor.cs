@@ -1,0 +1,172 @@
+using System.Globalization;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Microsoft.AspNetCore.Components;
+using Microsoft.EntityFrameworkCore;
+using TokenMill.Shared.Domain;
+using TokenMill.Shared.Jobs;
+using TokenMill.Shared.Persistence;
+using TokenMill.Web.Accounts;
+using TokenMill.Web.Components;
+using TokenMill.Web.Hosting;
+
+namespace TokenMill.Web.Features.FineTuning.Pages;
+
+/// <summary>
+/// Dataset and model, then start; everything else has a default that says why. Choices of dataset and model are in the URL;
+/// a failed start loses nothing. <c>?from=ID</c> takes over the settings of an earlier run (Clone).
+/// </summary>
+public sealed partial class NewRunPage
+{
+    private const int SamplePrompts = 3;
+
+    private IReadOnlyList<Choice>? _datasets, _models;
+    private FineTuneSettings _settings = new();
+    private Error? _error, _missing;
+    private string _dataset = "", _model = "", _name = "", _samples = "";
+    private double? _secondsPerStep;
+    private int _busyJobs;
+    private bool _nameTyped, _starting, _filled;
+
+    private sealed record Choice(string Id, string Name, int GoodRows, string? StorePath, string? Why);
+
+    [SupplyParameterFromQuery(Name = "dataset")] private Guid? Dataset { get; set; }
+    [SupplyParameterFromQuery(Name = "model")] private Guid? Model { get; set; }
+    [SupplyParameterFromQuery(Name = "from")] private Guid? From { get; set; }
+
+    [Inject] private StartFineTune Start { get; set; } = default!;
+    [Inject] private RunPreflight Preflight { get; set; } = default!;
+    [Inject] private DataDirectory Data { get; set; } = default!;
+    [Inject] private NavigationManager Navigation { get; set; } = default!;
+
+    protected override IReadOnlySet<Type> Watches { get; } = new HashSet<Type> { typeof(DatasetVersion), typeof(ModelVersion), typeof(Job) };
+    protected override Role Minimum => Role.Member;
+
+    private Choice? ChosenDataset => _datasets?.FirstOrDefault(d => d.Id == _dataset);
+
+    protected override async Task LoadAsync(Actor actor)
+    {
+        await using var db = Database.Open(actor.WorkspaceId);
+        var versions = await (
+            from version in db.DatasetVersions.AsNoTracking()
+            join dataset in db.Datasets on version.DatasetId equals dataset.Id
+            where dataset.DeletedAt == null
+            orderby version.CreatedAt descending
+            select new { version, dataset.Name }).ToListAsync(Gone);
+        _datasets = [.. versions.Select(v => new Choice(v.version.Id.ToString(), $"{v.Name} v{v.version.Number}", v.version.GoodRows, v.version.StorePath, v.version.WhyNotUsable()?.Message))];
+        var models = await (
+            from version in db.ModelVersions.AsNoTracking()
+            join model in db.Models on version.ModelId equals model.Id
+            where model.DeletedAt == null && version.Kind != ModelKind.Adapter
+            orderby model.IsStarter descending, version.CreatedAt descending
+            select new { version, model.Name }).ToListAsync(Gone);
+        _models = [.. models.Select(m => new Choice(m.version.Id.ToString(), $"{m.Name} v{m.version.Number}", 0, null, StartFineTune.WhyNotTrainable(m.version)?.Message))];
+        _busyJobs = await db.Jobs.CountAsync(j => j.Kind == JobKind.FineTune && (j.State == JobState.Running || j.State == JobState.Waiting), Gone);
+        _missing = Preflight.WhyNotHere();
+        if (!_filled) await FillAsync(db);
+        await ForecastAsync(db);
+    }
+
+    /// <summary>The first time: from an earlier run, else what the URL names, else the only sensible choice.</summary>
+    private async Task FillAsync(PlatformDbContext db)
+    {
+        _filled = true;
+        if (From is { } from && await db.FineTuneRuns.AsNoTracking().FirstOrDefaultAsync(r => r.Id == FineTuneRunId.From(from), Gone) is { } earlier)
+        {
+            _settings = FineTuneSettings.From(FineTuneSpec.Parse(earlier.SpecJson));
+            (_dataset, _model, _name, _nameTyped) = (earlier.DatasetVersionId.ToString(), earlier.BaseVersionId.ToString(), earlier.Name, true);
+            _samples = string.Join('\n', _settings.SamplePrompts);
+            return;
+        }
+        _dataset = Dataset?.ToString() ?? _datasets!.FirstOrDefault(d => d.Why is null)?.Id ?? "";
+        _model = Model?.ToString() ?? _models!.FirstOrDefault(m => m.Why is null)?.Id ?? "";
+        await SuggestAsync();
+    }
+
+    private async Task ChooseDatasetAsync(ChangeEventArgs e)
+    {
+        _dataset = e.Value as string ?? "";
+        await SuggestAsync();
+        Changed();
+    }
+
+    /// <summary>A name and sample prompts from the dataset, unless the person has written their own.</summary>
+    private async Task SuggestAsync()
+    {
+        if (ChosenDataset is not { } data) return;
+        if (!_nameTyped) _name = $"{data.Name[..data.Name.LastIndexOf(" v", StringComparison.Ordinal)]}-r{_settings.Rank}";
+        if (data.StorePath is null || _samples.Length > 0 && _samples != _suggestedSamples) return;
+        _samples = _suggestedSamples = string.Join('\n', await FirstPromptsAsync(Data.Resolve(data.StorePath)));
+    }
+
+    private string _suggestedSamples = "";
+
+    /// <summary>What the first rows ask, where it fits on a line.</summary>
+    private async Task<IReadOnlyList<string>> FirstPromptsAsync(string path)
+    {
+        const int rowsLookedAt = 50, maxLength = 200;
+        var prompts = new List<string>();
+        if (!File.Exists(path)) return prompts;
+        await foreach (var line in File.ReadLinesAsync(path, Gone).Take(rowsLookedAt))
+        {
+            if (prompts.Count == SamplePrompts) break;
+            try
+            {
+                var first = JsonNode.Parse(line)?["messages"]?.AsArray().FirstOrDefault(m => m?["role"]?.GetValue<string>() == "user")?["content"];
+                if (first?.GetValueKind() == JsonValueKind.String && first.GetValue<string>() is { Length: > 0 and < maxLength } prompt && !prompt.Contains('\n') && !prompts.Contains(prompt)) prompts.Add(prompt);
+            }
+            catch (Exception e) when (e is JsonException or InvalidOperationException)
+            {
+                // Only a suggestion: a row of another shape suggests nothing.
+            }
+        }
+        return prompts;
+    }
+
+    private async Task ForecastAsync(PlatformDbContext db)
+    {
+        _secondsPerStep = null;
+        if (!Guid.TryParse(_model, out var model)) return;
+        var last = await db.FineTuneRuns.AsNoTracking().Where(r => r.BaseVersionId == ModelVersionId.From(model) && r.State == FineTuneRunState.Succeeded && r.Step > 0).OrderByDescending(r => r.Number).FirstOrDefaultAsync(Gone);
+        if (last is not null && db.RunEvents.AsNoTracking().Where(e => e.RunId == last.Id && e.Type == "finished").Select(e => e.Json).FirstOrDefault() is { } json && Shared.Json.Deserialize<TrainerEvent>(json) is FinishedEvent finished)
+            _secondsPerStep = finished.Seconds / last.Step / Math.Max(1, FineTuneSpec.Parse(last.SpecJson) is var spec ? spec.BatchSize * spec.Accumulation : 1) * _settings.BatchSize * _settings.Accumulation;
+    }
+
+    private void NameTyped() => _nameTyped = true;
+
+    private void ChangeRate(ChangeEventArgs e)
+    {
+        _settings.LearningRate = double.TryParse(e.Value as string, NumberStyles.Float, CultureInfo.InvariantCulture, out var rate) ? rate : double.NaN;
+        Changed();
+    }
+
+    private void Changed() => _error = null;
+
+    private string? Mistake(string field) => _settings.Check().Where(m => m.Field == field).Select(m => $"{m.Error.Message}; {m.Error.Remedy}").FirstOrDefault();
+
+    private async Task StartAsync()
+    {
+        _starting = true;
+        try
+        {
+            _settings.SamplePrompts = _samples.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+            var actor = await CurrentUser.RequireAsync(Role.Member, Gone);
+            if (!Guid.TryParse(_dataset, out var dataset)) _error = new Error("dataset-missing", "No dataset is chosen", "choose one");
+            else if (!Guid.TryParse(_model, out var model)) _error = new Error("model-missing", "No base model is chosen", "choose one");
+            else
+            {
+                var result = await Start.HandleAsync(actor, new StartFineTune.Command(_name, DatasetVersionId.From(dataset), ModelVersionId.From(model), _settings), Gone);
+                if (result.IsOk) Navigation.NavigateTo(Links.FineTune(result.Value));
+                else _error = result.Error;
+            }
+        }
+        catch (RefusedException e)
+        {
+            _error = e.Error;
+        }
+        finally
+        {
+            _starting = false;
+        }
+    }
+}

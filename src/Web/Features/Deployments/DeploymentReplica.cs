@@ -196,7 +196,6 @@ public sealed class DeploymentReplica(DeploymentId id, WorkspaceId workspace, Re
     private async Task ChangeAsync(Action<Deployment> change)
     {
         await services.Database.WriteAsync(workspace, async db => change(await db.Deployments.SingleAsync(d => d.Id == id)), CancellationToken.None);
-        Publish();
     }
 
     private async Task LogAsync(string step, DeploymentStepState state, string reason)
@@ -206,12 +205,5 @@ public sealed class DeploymentReplica(DeploymentId id, WorkspaceId workspace, Re
             db.DeploymentSteps.Add(new DeploymentStep(workspace, id, step, state, reason, Now));
             return Task.CompletedTask;
         }, CancellationToken.None);
-        Publish();
-    }
-
-    private void Publish()
-    {
-        services.Changes.Publish(id.Value);
-        services.Changes.Publish(workspace.Value);
     }
 }

@@ -1,11 +1,10 @@
 using TokenMill.Shared.Domain;
 using TokenMill.Shared.Persistence;
 using TokenMill.Web.Hosting;
-using TokenMill.Web.Jobs;
 using TokenMill.Web.Nodes;
 
 namespace TokenMill.Web.Features.Deployments;
 
 /// <summary>What every replica works with.</summary>
 public sealed record ReplicaServices(
-    PlatformDatabase Database, DataDirectory Data, MachineFacts Machine, CoreSharing Cores, ParityCheck Parity, RunningDeployments Running, ChangeFeed Changes, TimeProvider Time);
+    PlatformDatabase Database, DataDirectory Data, MachineFacts Machine, CoreSharing Cores, ParityCheck Parity, RunningDeployments Running, TimeProvider Time);

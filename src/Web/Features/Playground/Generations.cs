@@ -7,7 +7,6 @@ using TokenMill.Shared.Domain;
 using TokenMill.Shared.Persistence;
 using TokenMill.Web.Features.Deployments;
 using TokenMill.Web.Gateway;
-using TokenMill.Web.Jobs;
 
 namespace TokenMill.Web.Features.Playground;
 
@@ -15,7 +14,7 @@ namespace TokenMill.Web.Features.Playground;
 /// The answers that are being made in this process. Each runs to its end whether or not anybody watches; its text is saved
 /// now and then and at the end, so that a reload, a closed tab or a crash loses at most the last second.
 /// </summary>
-public sealed partial class Generations(PlatformDatabase database, RunningDeployments running, UsageLedger ledger, ChangeFeed changes, TimeProvider time, ILogger<Generations> log) : IHostedService
+public sealed partial class Generations(PlatformDatabase database, RunningDeployments running, UsageLedger ledger, TimeProvider time, ILogger<Generations> log) : IHostedService
 {
     private static readonly TimeSpan SavePeriod = TimeSpan.FromSeconds(1);
 
@@ -83,7 +82,6 @@ public sealed partial class Generations(PlatformDatabase database, RunningDeploy
         {
             live.End();
             _live.TryRemove(generation.Id, out _);
-            changes.Publish(generation.Id.Value);
         }
     }
 

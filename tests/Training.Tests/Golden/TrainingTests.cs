@@ -114,7 +114,7 @@ public sealed class TrainingTests(ITestOutputHelper output)
         var golden = JsonNode.Parse(File.ReadAllText(Reference.Locate($"{Tied}/train/packing.json")))!;
         using var model = ModelLoading.Load(Reference.Locate($"{Tied}/model.gguf"), ModelUse.AllWeights(TensorType.Float32));
         IReadOnlyList<EncodedExample> examples = [.. golden["examples"]!.AsArray().Select(example => new EncodedExample(example!["input_ids"].Ints(), example["labels"].Ints()))];
-        var batch = Data.Packing.Pack(examples, 96, packing: true);
+        var batch = TokenMill.Training.Data.Packing.Pack(examples, 96, packing: true);
         Assert.Equal(1, batch.Rows);
         using var scope = new TensorScope();
         var loss = model.Loss(batch, batch.SupervisedTokens);

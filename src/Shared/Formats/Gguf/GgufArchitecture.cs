@@ -3,6 +3,8 @@ namespace TokenMill.Shared.Formats.Gguf;
 /// <summary>Where q and k are normalised: not at all, per head, or over all heads at once.</summary>
 internal enum QueryKeyNorm { None, PerHead, Whole }
 
+internal enum ExpertUse { None, Possible, Always }
+
 /// <summary>
 /// Tensors of a decoder-only transformer, so far as they differ between architectures. Names and shapes follow from it
 /// (<see cref="GgufTensorPlan"/>). Source: src/models/*.cpp of llama.cpp v0.5.0.
@@ -24,8 +26,19 @@ internal sealed record DecoderLayout
     /// <summary>Attention output and feed-forward may have biases.</summary>
     public bool Biases { get; init; }
 
-    /// <summary>Experts replace the feed-forward where expert_count is above zero; false: the architecture has none.</summary>
-    public bool Experts { get; init; }
+    /// <summary>Experts replace the feed-forward where expert_count is above zero.</summary>
+    public ExpertUse Experts { get; init; }
+
+    /// <summary>rope_freqs: a factor for each pair of dimensions (Llama 3).</summary>
+    public bool RopeFactors { get; init; }
+
+    /// <summary>rope_factors_long and _short (LongRoPE).</summary>
+    public bool LongRopeFactors { get; init; }
+    public bool HeadBias { get; init; }
+    public bool ClassifierHead { get; init; }
+
+    /// <summary>Numbers that libllama does not load without, beyond those of every architecture.</summary>
+    public IReadOnlyList<string> RequiredNumbers { get; init; } = [];
 
     /// <summary>null: tied or own, as the file has it.</summary>
     public bool? OwnHead { get; init; }
@@ -36,21 +49,21 @@ internal sealed record GgufArchitecture(string Name, GgufArchitecture.Use Purpos
 {
     public enum Use { Text, Other }
 
-    private static readonly DecoderLayout Llama = new() { Biases = true, Experts = true };
+    private static readonly DecoderLayout Llama = new() { Biases = true, Experts = ExpertUse.Possible, RopeFactors = true, LongRopeFactors = true };
 
     private static readonly Dictionary<string, DecoderLayout> Layouts = new()
     {
         ["llama"] = Llama,
         ["mistral3"] = Llama,
-        ["granite"] = Llama,
+        ["granite"] = Llama with { RequiredNumbers = ["logit_scale"] },
         ["smollm3"] = new(),
-        ["qwen2"] = new() { FreeHeadLength = false },
-        ["qwen3"] = new() { QueryKeyNorm = QueryKeyNorm.PerHead },
-        ["qwen3moe"] = new() { QueryKeyNorm = QueryKeyNorm.PerHead, Experts = true },
+        ["qwen2"] = new() { FreeHeadLength = false, HeadBias = true },
+        ["qwen3"] = new() { QueryKeyNorm = QueryKeyNorm.PerHead, ClassifierHead = true },
+        ["qwen3moe"] = new() { QueryKeyNorm = QueryKeyNorm.PerHead, Experts = ExpertUse.Always },
         ["gemma"] = new() { FullRotation = false, OwnHead = false },
         ["gemma2"] = new() { FullRotation = false, OwnHead = false, NormAfter = true },
         ["gemma3"] = new() { FullRotation = false, NormAfter = true, QueryKeyNorm = QueryKeyNorm.PerHead },
-        ["phi3"] = new() { FreeHeadLength = false, FullRotation = false, FusedGateUp = true },
+        ["phi3"] = new() { FreeHeadLength = false, FullRotation = false, FusedGateUp = true, LongRopeFactors = true },
         ["olmo2"] = new() { FreeHeadLength = false, NormBefore = false, NormAfter = true, QueryKeyNorm = QueryKeyNorm.Whole, OwnHead = true },
     };
 

@@ -14,6 +14,7 @@ internal sealed record GgufHyperparameters
     public GgufHyperparameters(GgufMetadata metadata, GgufArchitecture architecture)
     {
         (_metadata, _architecture) = (metadata, architecture.Name);
+        CheckTypes();
         CheckNumbers();
         ContextLength = Required("context_length", MaxContext);
         Embedding = Required("embedding_length", MaxWidth);
@@ -52,6 +53,27 @@ internal sealed record GgufHyperparameters
 
     public string Key(string name) => $"{_architecture}.{name}";
 
+    private static readonly string[] Reals =
+    [
+        "attention.layer_norm_epsilon", "attention.layer_norm_rms_epsilon", "attention.scale", "attention.clamp_kqv", "attention.max_alibi_bias", "attention.temperature_scale",
+        "attn_logit_softcapping", "final_logit_softcapping", "logit_scale", "residual_scale", "embedding_scale", "expert_weights_scale",
+        "rope.freq_base", "rope.freq_base_swa", "rope.scale_linear", "rope.scaling.factor", "rope.scaling.attn_factor", "rope.scaling.alpha", "rope.scaling.yarn_log_multiplier",
+    ];
+
+    private static readonly string[] Wholes =
+    [
+        "vocab_size", "attention.sliding_window", "rope.scaling.original_context_length", "embedding_length_out", "pooling_type", "leading_dense_block_count", "expert_shared_count",
+    ];
+
+    // A number of another type than libllama reads makes it give up.
+    private void CheckTypes()
+    {
+        foreach (var key in Reals.Select(Key)) if (!_metadata.IsArray(key)) _metadata.TryFloat32(key);
+        foreach (var key in Wholes.Select(Key)) if (!_metadata.IsArray(key)) _metadata.TryUInt32(key);
+        foreach (var key in (string[])["general.file_type", "general.quantization_version"]) _metadata.TryUInt32(key);
+        _metadata.TryBool(Key("attention.causal"));
+    }
+
     // No number of the architecture is infinite or NaN; those named epsilon are not negative; bases and factors of RoPE are positive.
     private void CheckNumbers()
     {
@@ -88,7 +110,7 @@ internal sealed record GgufHyperparameters
 
     private void CheckDecoder(DecoderLayout layout)
     {
-        foreach (var name in (string[])["attention.head_count", "feed_forward_length", "attention.layer_norm_rms_epsilon"])
+        foreach (var name in (string[])["attention.head_count", "feed_forward_length", "attention.layer_norm_rms_epsilon", .. layout.RequiredNumbers])
             if (!_metadata.Has(Key(name))) throw GgufFile.Refuse(Key(name), "gguf-key-missing", $"the file lacks {Key(name)}");
         _metadata.Float32(Key("attention.layer_norm_rms_epsilon"));
         for (var i = 0; i < Blocks; i++)
@@ -101,7 +123,10 @@ internal sealed record GgufHyperparameters
         if (!layout.FreeHeadLength && HeadLength * Heads[0] != Embedding) throw Wrong("attention.head_count", $"{Heads[0]} heads of {HeadLength} do not make an embedding of {Embedding}");
         if (layout.FullRotation ? RotatedDimensions != HeadLength : RotatedDimensions > HeadLength || RotatedDimensions % 2 != 0)
             throw Wrong("rope.dimension_count", $"RoPE over {RotatedDimensions} of {HeadLength} dimensions of a head");
-        if (Experts > 0 && !layout.Experts) throw Wrong("expert_count", $"{Experts} experts in an architecture that has none");
+        if (Experts > 0 ? layout.Experts == ExpertUse.None : layout.Experts == ExpertUse.Always) throw Wrong("expert_count", $"{Experts} experts in {_architecture}");
+        if (Optional("nextn_predict_layers") is > 0) throw Wrong("nextn_predict_layers", $"prediction layers, which {_architecture} does not have");
+        foreach (var (name, value) in ((string, long)[])[("attention.key_length_swa", HeadLength), ("attention.value_length_swa", ValueLength), ("rope.dimension_count_swa", RotatedDimensions)])
+            if (Optional(name) is { } windowed && windowed != value) throw Wrong(name, $"{windowed} in layers with a window, {value} in the others");
     }
 
     private long Required(string name, long max)

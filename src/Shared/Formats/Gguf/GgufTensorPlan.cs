@@ -50,9 +50,10 @@ internal sealed class GgufTensorPlan
         Need("output_norm.weight", _h.Embedding);
         if (layout.OwnHead == true) Need("output.weight", _h.Embedding, tokens);
         else if (layout.OwnHead is null) May("output.weight", _h.Embedding, tokens);
-        May("output.bias", tokens);
-        May("cls.output.weight", _h.Embedding, _h.Labels);
-        May("rope_freqs.weight", _h.RotatedDimensions / 2);
+        if (layout.HeadBias) May("output.bias", tokens);
+        if (layout.ClassifierHead) May("cls.output.weight", _h.Embedding, _h.Labels);
+        if (layout.RopeFactors) May("rope_freqs.weight", _h.RotatedDimensions / 2);
+        if (!layout.LongRopeFactors) return;
         May("rope_factors_long.weight", _h.RotatedDimensions / 2);
         May("rope_factors_short.weight", _h.RotatedDimensions / 2);
     }
@@ -89,7 +90,6 @@ internal sealed class GgufTensorPlan
             Matrix(p + "ffn_up", _h.Embedding, layout.FusedGateUp ? 2 * width : width, layout.Biases);
             Matrix(p + "ffn_down", width, _h.Embedding, layout.Biases);
         }
-        May(p + "rope_freqs.weight", _h.RotatedDimensions / 2);
     }
 
     private void CheckExperts(string p, int block)

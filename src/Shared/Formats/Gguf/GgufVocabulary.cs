@@ -15,6 +15,18 @@ internal static class GgufVocabulary
         "bos", "eos", "eot", "eom", "unknown", "seperator", "padding", "mask", "cls", "fim_pre", "fim_suf", "fim_mid", "fim_pad", "fim_rep", "fim_sep", "prefix", "suffix", "middle",
     ];
 
+    /// <summary>Names that llama.cpp v0.5.0 gives to ways of cutting text before byte pairs merge.</summary>
+    private static readonly HashSet<string> PreTokenizers =
+    [
+        "a.x-4.0", "afmoe", "bailingmoe", "bailingmoe2", "bloom", "chameleon", "chatglm-bpe", "codeshell", "cohere2moe", "command-r", "dbrx", "deepseek-coder", "deepseek-llm",
+        "deepseek-r1-qwen", "deepseek-v3", "default", "exaone", "exaone-moe", "exaone4", "f2llmv2", "falcon", "falcon-h1", "falcon3", "gemma4", "gigachat", "glm4", "gpt-2", "gpt-4o",
+        "gpt3-finnish", "granite-docling", "granite-embed-multi-311m", "granite-embed-multi-97m", "grok-2", "hunyuan", "hunyuan-dense", "hy_v4", "jais", "jais-2", "jina-de", "jina-es",
+        "jina-v1-en", "jina-v2-code", "jina-v2-de", "jina-v2-es", "jina-v5-nano", "joyai-llm", "kanana2", "kimi-k2", "kormo", "laguna", "lfm2", "llada-moe", "llama-bpe", "llama-v3",
+        "llama3", "llama4", "megrez", "mellum", "mellum2", "midm-2.0", "minerva-7b", "minicpm5", "minimax-m2", "modern-bert", "mpt", "olmo", "phi-2", "pixtral", "poro-chat", "qwen2",
+        "qwen35", "refact", "roberta-bpe", "sarvam-moe", "seed-coder", "smaug-bpe", "smollm", "solar-open", "spark2_5", "stablelm2", "starcoder", "superbpe", "talkie", "tekken",
+        "tiny_aya", "trillion", "ufakzeka", "viking", "whitespace", "youtu",
+    ];
+
     /// <summary>Tokenizers that turn any text into tokens and back; the others libllama has belong to models that are not served here.</summary>
     public static bool IsGeneral(string model) => model is "gpt2" or "llama" or "gemma4";
 
@@ -35,6 +47,8 @@ internal static class GgufVocabulary
         }
         foreach (var name in (string[])["add_bos_token", "add_eos_token", "add_sep_token", "add_space_prefix", "remove_extra_whitespaces"]) metadata.TryBool($"tokenizer.ggml.{name}");
         var pre = metadata.TryString("tokenizer.ggml.pre");
+        if (model == "gpt2" && pre is { Length: > 0 } && !PreTokenizers.Contains(pre)) throw Refuse("tokenizer.ggml.pre", $"the unknown pre-tokenizer '{pre}'");
+        if (metadata.TypeOf("tokenizer.ggml.suppress_tokens") is not (null or GgufValueType.Int32)) throw GgufFile.Refuse("tokenizer.ggml.suppress_tokens", "gguf-key-type", "no list of token ids", Remedy);
         if (model is "gpt2" or "gemma4" && pre != "kimi-k2" && metadata.TryStrings("tokenizer.ggml.merges") is null)
             throw GgufFile.Refuse("tokenizer.ggml.merges", "gguf-key-missing", "a BPE tokenizer without merges", Remedy);
 

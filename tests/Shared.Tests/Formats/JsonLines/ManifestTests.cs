@@ -6,6 +6,7 @@ using TokenMill.Testing;
 namespace TokenMill.Shared.Tests.Formats.JsonLines;
 
 /// <summary>Good and bad files, each with what a sensible product does with it (golden/inputs/manifest.jsonl).</summary>
+[Collection(nameof(MeasuresMemory))]
 public sealed class ManifestTests(ITestOutputHelper output)
 {
     private const string Inputs = "golden/inputs";

@@ -1,4 +1,4 @@
-#include <cstdlib>
+#include <atomic>
 #include <cstring>
 #include "Kernels.h"
 
@@ -8,23 +8,29 @@ namespace baseline { extern const Kernels table; }
 namespace avx2 { extern const Kernels table; }
 namespace avx512 { extern const Kernels table; }
 
-static const Kernels& choose() {
-    const bool has_avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
-    const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    const char* asked = std::getenv("TOKENMILL_KERNELS");
-    if (asked && !std::strcmp(asked, "baseline")) return baseline::table;
-    if (has_avx512 && !(asked && !std::strcmp(asked, "avx2"))) return avx512::table;
-    return has_avx2 ? avx2::table : baseline::table;
+static bool has_avx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+
+static bool has_avx512() {
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") && has_avx2();
 }
+
+static std::atomic<const Kernels*> chosen{nullptr};
 
 const Kernels& kernels() {
-    static const Kernels& chosen = choose();
-    return chosen;
+    if (const Kernels* table = chosen) return *table;
+    chosen = has_avx512() ? &avx512::table : has_avx2() ? &avx2::table : &baseline::table;
+    return *chosen;
 }
 
-bool has_bfloat16() {
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+bool use_kernels(const char* level) {
+    if (!std::strcmp(level, "baseline")) chosen = &baseline::table;
+    else if (!std::strcmp(level, "avx2") && has_avx2()) chosen = &avx2::table;
+    else if (!std::strcmp(level, "avx512") && has_avx512()) chosen = &avx512::table;
+    else return false;
+    return true;
 }
+
+bool has_bfloat16() { return has_avx512(); }
 
 // CPUID leaf 7: AVX512_BF16 is EAX bit 5 of subleaf 1, AMX-BF16 EDX bit 22 of subleaf 0.
 bool has_fast_bfloat16() {

@@ -133,8 +133,11 @@ struct Kernels {
     void (*to_bfloat16)(const float* from, bfloat16* to, int64_t begin, int64_t end, float scale);
 };
 
-// The table for this CPU. `TOKENMILL_KERNELS=baseline|avx2|avx512` takes a lower one, for tests.
+// The table in use: the best this CPU has.
 const Kernels& kernels();
+
+// Takes another table (baseline, avx2, avx512), so that tests reach all of them; false where this CPU lacks it.
+bool use_kernels(const char* level);
 
 // Whether this CPU multiplies bfloat16 in hardware (AVX-512 BF16 or AMX).
 bool has_fast_bfloat16();

@@ -38,7 +38,7 @@ public sealed class TrainingRun : IDisposable
     private readonly CheckpointStore _store;
     private readonly int _maxLength;
     private readonly int _totalSteps;
-    private int _done;
+    private int _done, _savedStep = -1;
     private long _tokens, _supervisedTokens;
     private double _lastLoss;
     private double _heldUpSeconds;
@@ -132,8 +132,6 @@ public sealed class TrainingRun : IDisposable
         if (_savedStep != _done) Save();
     }
 
-    private int _savedStep = -1;
-
     private bool IsCheckpointDue(long saved) => _spec.Checkpoint switch
     {
         { EverySteps: { } steps } when _done % steps == 0 => true,
@@ -191,6 +189,7 @@ public sealed class TrainingRun : IDisposable
     {
         if (_stop.Reason == StopReason.Cancel)
         {
+            _checkpoints.Finish();
             _events.Write(new CancelledEvent(), _done);
             return;
         }

@@ -18,6 +18,13 @@ public static unsafe class TorchRuntime
         return new(Marshal.PtrToStringUTF8((nint)kernels)!, Marshal.PtrToStringUTF8((nint)torch)!, bfloat16 != 0, fast != 0);
     }
 
+    /// <summary>Takes the kernels of another instruction set (baseline, avx2, avx512), to test them; false where the processor lacks it.</summary>
+    public static bool UseKernels(string level)
+    {
+        TorchLibrary.Require();
+        return tm_use_kernels(level) != 0;
+    }
+
     /// <summary>Threads of every operation started from this thread: OpenMP counts per thread.</summary>
     public static void UseThreads(int count)
     {

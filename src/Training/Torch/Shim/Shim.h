@@ -31,6 +31,7 @@ struct tm_lora {
 
 TM_API const char* tm_error();
 TM_API int tm_info(const char** kernels, const char** torch, int32_t* has_bfloat16, int32_t* has_fast_bfloat16);
+TM_API int32_t tm_use_kernels(const char* level);       // 0 where this CPU lacks the level
 TM_API int tm_threads(int32_t count);
 TM_API int64_t tm_live_handles();
 TM_API void tm_interrupt(int32_t interrupted);        // from any thread: layers fail with "interrupted" until it is taken back

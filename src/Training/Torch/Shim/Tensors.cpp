@@ -42,6 +42,8 @@ int tm_info(const char** level, const char** torch, int32_t* bfloat16, int32_t* 
     });
 }
 
+int32_t tm_use_kernels(const char* level) { return use_kernels(level); }
+
 // OpenMP's count belongs to the calling thread: call it on the thread that trains.
 int tm_threads(int32_t count) {
     return guarded([&] { at::set_num_threads(count); omp_set_num_threads(count); });

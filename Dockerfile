@@ -5,13 +5,13 @@ COPY --from=mcr.microsoft.com/dotnet/sdk:10.0 /usr/share/dotnet /usr/share/dotne
 RUN ln -s /usr/share/dotnet/dotnet /usr/bin/dotnet
 WORKDIR /src
 COPY . .
-RUN ./run setup
+RUN ./run setup && dotnet publish src/Web -c Release --no-build -o /out/web
 
 FROM debian:12
 RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates curl libtorch1.13 libdnnl2 libopenblas0-pthread libgomp1 libicu72 \
     && rm -rf /var/lib/apt/lists/* && useradd --create-home --uid 1000 tokenmill && install -d -o tokenmill /data
 COPY --from=build /usr/share/dotnet /usr/share/dotnet
-COPY --from=build /src/.build/bin/Web/release /app/web
+COPY --from=build /out/web /app/web
 COPY --from=build /src/.build/bin/Training/release /app/training
 COPY --from=build /src/.build/bin/Serving/release /app/serving
 COPY --from=build /src/.native /app/.native

@@ -16,6 +16,7 @@ public abstract class LiveComponent : ComponentBase, IAsyncDisposable
 
     private readonly CancellationTokenSource _gone = new();
     private IDisposable? _subscription;
+    private ExecutionContext? _reader;
     private int _pending;
     private bool _loading;
 
@@ -55,15 +56,16 @@ public abstract class LiveComponent : ComponentBase, IAsyncDisposable
     protected override async Task OnInitializedAsync()
     {
         var actor = await CurrentUser.RequireAsync(Minimum, Gone);
+        _reader = ExecutionContext.Capture();
         if (RendererInfo.IsInteractive && Watches.Count > 0) _subscription = Database.Changes.Subscribe(actor.WorkspaceId, Hear);
         await LoadAsync(actor);
     }
 
-    /// <summary>Called on the writer's thread: notes the change, and refreshes at the end of the interval.</summary>
+    /// <summary>Called on the writer's thread: notes the change, and refreshes at the end of the interval, in the reader's language and not the writer's.</summary>
     private void Hear(IReadOnlySet<Type> types)
     {
         if (!Watches.Overlaps(types) || Interlocked.Exchange(ref _pending, 1) == 1) return;
-        _ = RefreshLaterAsync();
+        ExecutionContext.Run(_reader!, _ => _ = RefreshLaterAsync(), null);
     }
 
     private async Task RefreshLaterAsync()

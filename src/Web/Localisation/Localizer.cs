@@ -18,6 +18,14 @@ public sealed class Localizer : IStringLocalizer
 
 public static class LocalizerExtensions
 {
+    /// <summary>An error's message or remedy as a sentence of its own: capital at the start, full stop at the end.</summary>
+    public static string AsSentence(this string text)
+    {
+        if (text.Length == 0) return "";
+        var stop = char.IsPunctuation(text[^1]) && text[^1] is not (')' or '"' or '\'' or '»') ? "" : CultureInfo.CurrentUICulture.TwoLetterISOLanguageName == "zh" && text[^1] > 0x2E80 ? "。" : ".";
+        return char.ToUpper(text[0], CultureInfo.CurrentCulture) + text[1..] + stop;
+    }
+
     /// <summary>One or many: <c>L.Count(n, "{0} row", "{0} rows")</c>.</summary>
     public static LocalizedString Count(this IStringLocalizer localizer, long count, string one, string many, params object[] more) => localizer[count == 1 ? one : many, [count, .. more]];
 }

@@ -52,7 +52,7 @@ public sealed class ChartScale
     private static ChartScale Build(double low, double high, double step)
     {
         var ticks = new List<double>();
-        for (var i = Math.Ceiling(low / step - 1e-9); i * step <= high + step * 1e-9; i++) ticks.Add(i * step);
+        for (var i = Math.Ceiling(low / step - 1e-9); i * step <= high + step * 1e-9; i++) ticks.Add(i * step + 0.0);           // + 0.0: no minus zero
         return new ChartScale(low, high, false, ticks);
     }
 

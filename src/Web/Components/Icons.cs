@@ -15,5 +15,6 @@ public static class Icons
     public const string Queue = "M4.5 6.5h15M4.5 12h15M4.5 17.5h9";
     public const string Users = "M9 11.5a3.5 3.5 0 1 0 0-7 3.5 3.5 0 0 0 0 7zM2.5 20c.5-4 3-5.5 6.5-5.5s6 1.5 6.5 5.5M15.5 5a3.3 3.3 0 0 1 0 6.3M17.5 14.8c2.3.6 3.7 2.2 4 5.2";
     public const string Settings = "M12 8.5a3.5 3.5 0 1 0 0 7 3.5 3.5 0 0 0 0-7zM12 3v3M12 18v3M3 12h3M18 12h3M5.6 5.6l2.1 2.1M16.3 16.3l2.1 2.1M18.4 5.6l-2.1 2.1M7.7 16.3l-2.1 2.1";
+    public const string Search = "M10.5 4.5a6 6 0 1 0 0 12 6 6 0 0 0 0-12zM15 15l4.5 4.5";
     public const string More = "M5 12h.01M12 12h.01M19 12h.01";
 }

@@ -20,7 +20,7 @@ public static class PortalFeature
         }).AddHubOptions(hub => hub.MaximumReceiveMessageSize = MaxHubMessageBytes);
         services.AddRadzenComponents();
         services.AddSingleton<IStringLocalizer, Localizer>();
-        services.AddScoped<Display>().AddScoped<ConfirmDialog>().AddScoped<LineageTracer>();
+        services.AddScoped<Display>().AddScoped<ConfirmDialog>().AddScoped<LineageTracer>().AddScoped<SearchIndex>();
         return services;
     }
 

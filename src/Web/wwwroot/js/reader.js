@@ -1,5 +1,5 @@
 // Runs before the first paint: the chosen theme without a flash, and the reader's time zone for the server.
-// A click on [data-choose-theme] or [data-choose-language] is remembered in a cookie.
+// A click on [data-choose-theme] or [data-choose-language] is remembered in a cookie; Ctrl-K opens the search.
 (() => {
   const cookie = name => document.cookie.split('; ').find(c => c.startsWith(name + '='))?.slice(name.length + 1);
   const remember = (name, value) => { document.cookie = `${name}=${value}; path=/; max-age=31536000; samesite=lax`; };
@@ -28,6 +28,7 @@
     for (const menu of document.querySelectorAll('details[data-menu][open]')) if (!menu.contains(e.target) || e.target.closest('a')) menu.open = false;
   });
   document.addEventListener('keydown', e => {
+    if ((e.ctrlKey || e.metaKey) && e.key === 'k') { e.preventDefault(); document.querySelector('[data-search]')?.click(); return; }
     if (e.key !== 'Escape') return;
     for (const menu of document.querySelectorAll('details[data-menu][open]')) { menu.open = false; menu.querySelector('summary').focus(); }
   });

@@ -1,25 +1,14 @@
-using System.Runtime.InteropServices;
 using TokenMill.Serving.Commands;
 using TokenMill.Shared.CommandLine;
 
-using var interrupted = new CancellationTokenSource();
-Console.CancelKeyPress += (_, e) =>
-{
-    e.Cancel = true;
-    interrupted.Cancel();
-};
-using var terminated = PosixSignalRegistration.Create(PosixSignal.SIGTERM, context =>
-{
-    context.Cancel = true;
-    interrupted.Cancel();
-});
-
+using var interrupt = new InterruptSignal();
 Command[] commands =
 [
     ServeCommand.Command,
+    ChatCommand.Create(interrupt),
     RenderCommand.Command,
     TokenizeCommand.Command,
     LogitsCommand.Command,
     ProbeCpuCommand.Command,
 ];
-return await CommandLineHost.RunAsync("Serving", commands, args, interrupted.Token);
+return await CommandLineHost.RunAsync("Serving", commands, args, interrupt.Token);

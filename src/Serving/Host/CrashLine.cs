@@ -1,6 +1,5 @@
 using System.ComponentModel;
 using System.Diagnostics;
-using TokenMill.Shared;
 using TokenMill.Shared.Domain;
 
 namespace TokenMill.Serving.Host;
@@ -18,10 +17,9 @@ internal sealed class CrashLine : IDisposable
     /// <summary>Until disposed; null where there is no shell.</summary>
     public static CrashLine? Watch(Error error)
     {
-        var line = Json.Serialize(new { Type = "failed", error.Code, error.Message, error.Remedy });
         try
         {
-            var shell = Process.Start(new ProcessStartInfo("/bin/sh", ["-c", "read -r word || printf '%s\\n' \"$0\"", line]) { RedirectStandardInput = true });
+            var shell = Process.Start(new ProcessStartInfo("/bin/sh", ["-c", "read -r word || printf '%s\\n' \"$0\"", StartReport.FailedLine(error)]) { RedirectStandardInput = true });
             return shell is null ? null : new CrashLine(shell);
         }
         catch (Win32Exception)

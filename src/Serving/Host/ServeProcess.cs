@@ -3,15 +3,14 @@ using System.Net.Sockets;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using TokenMill.Serving.OpenAi;
-using TokenMill.Shared;
 using TokenMill.Shared.Domain;
 
 namespace TokenMill.Serving.Host;
 
 /// <summary>
-/// The life of a serving process: load, answer, stop. Says how it goes on stdout, one JSON object a line: loading, then ready or failed.
+/// The life of a server: load, answer, stop.
 /// </summary>
-internal sealed class ServeProcess(ServeOptions options)
+internal sealed class ServeProcess(ServeOptions options, StartReport report)
 {
     private const long MaxBodyBytes = 16 << 20;
     private const int MaxConnections = 1_024;
@@ -23,12 +22,12 @@ internal sealed class ServeProcess(ServeOptions options)
         {
             ServedModel model;
             using (CrashLine.Watch(new Error("native-crash", $"llama.cpp ended the process while it loaded {Path.GetFileName(options.ModelPath)}", "the model file or the machine is at fault: try another file of this model")))
-                model = ServedModel.Load(options.ModelPath, options.Adapters, options.Executor, new LoadingLine().Report);
+                model = ServedModel.Load(options.ModelPath, options.Adapters, options.Executor, report.Loading);
             using (model) await ServeAsync(model, cancellationToken);
         }
         catch (RefusedException e)
         {
-            WriteLine(new { Type = "failed", e.Error.Code, e.Error.Message, e.Error.Remedy });
+            report.Failed(e.Error);
             throw;
         }
     }
@@ -46,7 +45,7 @@ internal sealed class ServeProcess(ServeOptions options)
             throw new RefusedException(new Error("port-taken", $"{options.Host}:{options.Port} cannot be opened: {e.Message}", "give another --port, or 0 for a free one"), e);
         }
         var url = app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First();
-        WriteLine(new { Type = "ready", Url = url });
+        report.Ready(url);
 
         var end = await Task.WhenAny(model.Engine.Ended, app.WaitForShutdownAsync(stopping.Token), ParentGoneAsync(stopping.Token));
         var broken = end == model.Engine.Ended ? await model.Engine.Ended : null;
@@ -61,6 +60,7 @@ internal sealed class ServeProcess(ServeOptions options)
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
         builder.Logging.SetMinimumLevel(LogLevel.Warning).AddConsole(console => console.LogToStandardErrorThreshold = LogLevel.Trace);
+        builder.Services.AddSingleton<IHostLifetime, OwnSignals>();
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = ShutdownTimeout);
         builder.WebHost.ConfigureKestrel(kestrel =>
         {
@@ -91,23 +91,11 @@ internal sealed class ServeProcess(ServeOptions options)
         }
     }
 
-    private static void WriteLine<T>(T value)
+    /// <summary>Signals are the command's affair; a chat takes Ctrl-C as the order to stop its answer, not its server.</summary>
+    private sealed class OwnSignals : IHostLifetime
     {
-        Console.Out.WriteLine(Json.Serialize(value));
-        Console.Out.Flush();
-    }
+        public Task WaitForStartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 
-    /// <summary>Progress in tenths.</summary>
-    private sealed class LoadingLine
-    {
-        private int _tenths;
-
-        public void Report(float progress)
-        {
-            var tenths = (int)(progress * 10);
-            if (tenths <= _tenths) return;
-            _tenths = tenths;
-            WriteLine(new { Type = "loading", Progress = tenths / 10.0 });
-        }
+        public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
     }
 }

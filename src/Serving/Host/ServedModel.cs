@@ -59,7 +59,12 @@ internal sealed class ServedModel : IDisposable
         try
         {
             executor = new LlamaExecutor(model, options);
-            foreach (var adapter in adapters) executor.AddAdapter(adapter.Name, adapter.Path);
+            foreach (var (name, adapterPath) in adapters)
+            {
+                using var adapter = AdapterConversion.Of(adapterPath, path);
+                executor.AddAdapter(name, adapter.GgufPath);
+            }
+            executor.WarmUp();
             return new ServedModel(model, executor, adapters, TimeProvider.System);
         }
         catch

@@ -1,6 +1,7 @@
 using TokenMill.Serving.Llama.Native;
 using TokenMill.Serving.Scheduler;
 using TokenMill.Shared.Domain;
+using TokenMill.Shared.Formats.Gguf;
 using TokenMill.Shared.Llama;
 
 namespace TokenMill.Serving.Llama;
@@ -81,9 +82,10 @@ internal sealed unsafe class LlamaExecutor : IModelExecutor
     public IReadOnlyCollection<string> Adapters => _adapters.Keys;
 
     /// <summary>Loads a GGUF adapter, which is then known to steps by its name.</summary>
+    /// <exception cref="RefusedException">The file is no sound adapter, or not one for this model.</exception>
     public void AddAdapter(string name, string path)
     {
-        AdapterFile.Check(path, Model.File);
+        using (var adapter = GgufAdapter.Read(GgufFile.Open(path))) adapter.CheckFits(Model.File);
         _adapters.Add(name, LlamaAdapterHandle.Load(Model.Handle, path));
     }
 
@@ -94,6 +96,16 @@ internal sealed unsafe class LlamaExecutor : IModelExecutor
         Attach(pool, threads);
         _threads.Dispose();
         _threads = pool;
+    }
+
+    /// <summary>Computes once and forgets it, so that the weights are in memory and the first request is not the slow one.</summary>
+    public void WarmUp()
+    {
+        var batch = _batch;
+        (batch.n_tokens, batch.token[0], batch.pos[0], batch.n_seq_id[0], batch.seq_id[0][0], batch.logits[0]) = (1, Math.Max(0, Model.Vocabulary.Bos), 0, 1, 0, 1);
+        var status = EngineNative.llama_decode(_context, batch);
+        if (status != 0) throw new RefusedException("model-fails", $"llama.cpp loads the model but cannot compute with it (status {status}: {LlamaLog.Errors()})", "try another file of this model");
+        EngineNative.llama_memory_seq_rm(_memory, 0, -1, -1);
     }
 
     public StepOutcome Execute(StepPlan plan)

@@ -1,4 +1,5 @@
 using TokenMill.Serving.Llama;
+using TokenMill.Serving.Scheduler;
 using TokenMill.Shared.CommandLine;
 
 namespace TokenMill.Serving.Host;
@@ -11,6 +12,9 @@ internal sealed record ServeOptions
     public string Host { get; init; } = "127.0.0.1";
     public int Port { get; init; } = 8080;
     public LlamaExecutorOptions Executor { get; init; } = new();
+
+    /// <summary>Requests that may wait; more are refused with 429.</summary>
+    public int MaxWaiting { get; init; } = new SchedulerOptions().MaxWaiting;
 
     /// <summary>What every request must bring as its bearer token; null: anyone may ask.</summary>
     public string? Secret { get; init; }
@@ -37,6 +41,7 @@ internal sealed record ServeOptions
             Host = arguments.Option("--host") ?? "127.0.0.1",
             Port = arguments.Int("--port") ?? 8080,
             Secret = arguments.Option("--api-key") ?? Environment.GetEnvironmentVariable(SecretVariable) switch { "" => null, var secret => secret },
+            MaxWaiting = Positive(arguments, "--queue") ?? new SchedulerOptions().MaxWaiting,
             ParentPipe = arguments.Flag("--parent-pipe"),
             Executor = executor,
             ModelPath = arguments.Positional("MODEL"),

@@ -3,6 +3,7 @@ using System.Net.Sockets;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using TokenMill.Serving.OpenAi;
+using TokenMill.Serving.Scheduler;
 using TokenMill.Shared.Domain;
 
 namespace TokenMill.Serving.Host;
@@ -22,7 +23,7 @@ internal sealed class ServeProcess(ServeOptions options, StartReport report)
         {
             ServedModel model;
             using (CrashLine.Watch(new Error("native-crash", $"llama.cpp ended the process while it loaded {Path.GetFileName(options.ModelPath)}", "the model file or the machine is at fault: try another file of this model")))
-                model = ServedModel.Load(options.ModelPath, options.Adapters, options.Executor, report.Loading);
+                model = ServedModel.Load(options.ModelPath, options.Adapters, options.Executor, new SchedulerOptions { MaxWaiting = options.MaxWaiting }, report.Loading);
             using (model) await ServeAsync(model, cancellationToken);
         }
         catch (RefusedException e)

@@ -16,13 +16,13 @@ internal sealed class ServedModel : IDisposable
     private readonly LlamaExecutor _executor;
     private readonly Lazy<ConversationEncoder> _encoder;
 
-    private ServedModel(LlamaModel model, LlamaExecutor executor, IReadOnlyList<NamedAdapter> adapters, TimeProvider time)
+    private ServedModel(LlamaModel model, LlamaExecutor executor, IReadOnlyList<NamedAdapter> adapters, SchedulerOptions scheduling, TimeProvider time)
     {
         (_model, _executor) = (model, executor);
         Adapters = [.. adapters.Select(a => a.Name)];
         Time = time;
         _encoder = new(() => ConversationEncoder.For(ChatTemplate.ForModel(model.File), model.Vocabulary));
-        Engine = new EngineLoop(executor, new SchedulerOptions { MaxRunning = executor.MaxRunning, StepTokens = executor.MaxStepTokens }, time);
+        Engine = new EngineLoop(executor, scheduling with { MaxRunning = executor.MaxRunning, StepTokens = executor.MaxStepTokens }, time);
     }
 
     public string Name => System.IO.Path.GetFileNameWithoutExtension(_model.Path);
@@ -52,7 +52,7 @@ internal sealed class ServedModel : IDisposable
 
     /// <summary>Loads everything and computes once, so that the first request is not the slow one.</summary>
     /// <exception cref="RefusedException">A file is broken, hostile, or does not fit; the machine cannot run it.</exception>
-    public static ServedModel Load(string path, IReadOnlyList<NamedAdapter> adapters, LlamaExecutorOptions options, Action<float>? progress = null)
+    public static ServedModel Load(string path, IReadOnlyList<NamedAdapter> adapters, LlamaExecutorOptions options, SchedulerOptions? scheduling = null, Action<float>? progress = null)
     {
         var model = LlamaModel.Load(path, progress);
         LlamaExecutor? executor = null;
@@ -65,7 +65,7 @@ internal sealed class ServedModel : IDisposable
                 executor.AddAdapter(name, adapter.GgufPath);
             }
             executor.WarmUp();
-            return new ServedModel(model, executor, adapters, TimeProvider.System);
+            return new ServedModel(model, executor, adapters, scheduling ?? new SchedulerOptions(), TimeProvider.System);
         }
         catch
         {

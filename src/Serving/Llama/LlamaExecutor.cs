@@ -57,6 +57,8 @@ internal sealed unsafe class LlamaExecutor : IModelExecutor
         parameters.n_threads = parameters.n_threads_batch = options.Threads;
         parameters.type_k = parameters.type_v = (int)type;
         parameters.kv_unified = 1;
+        // Flash attention rounds queries and scores to half precision, which would waste single-precision keys and values.
+        if (type == Llama.KeyValueType.F32) parameters.flash_attn_type = 0;
         _context = LlamaContextHandle.Create(model.Handle, parameters);
         CapacityTokens = (int)EngineNative.llama_n_ctx(_context);
         // Recurrent models keep a state per sequence, not cells: nothing to share, as many sequences as run.

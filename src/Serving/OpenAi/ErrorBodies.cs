@@ -66,7 +66,7 @@ internal static partial class ErrorBodies
     private static Error JsonError(JsonException e)
     {
         var field = e.Path?.TrimStart('$').TrimStart('.') is { Length: > 0 } path ? path : null;
-        if (e.InnerException is InvalidOperationException) return new Error("invalid-text", "a text of the request holds half a surrogate pair, which is no character", "send whole characters") { Field = field };
+        if (e.InnerException is InvalidOperationException cut && cut.Message.Contains("UTF-16", StringComparison.Ordinal)) return new Error("invalid-text", "a text of the request holds half a surrogate pair, which is no character", "send whole characters") { Field = field };
         return field is not null && e.Message.Contains("could not be converted", StringComparison.Ordinal)
             ? new Error("wrong-type", $"{field} has the wrong type", "see the API's description of this field") { Field = field }
             : new Error("invalid-json", $"the request is not understood: {e.Message}", "send one JSON object with the fields of the API") { Field = field };

@@ -1,6 +1,7 @@
 using TokenMill.Shared.CommandLine;
 using TokenMill.Shared.Domain;
 using TokenMill.Shared.Formats.Gguf;
+using TokenMill.Shared.Llama;
 using TokenMill.Training.Export;
 
 namespace TokenMill.Training.Commands;
@@ -29,6 +30,7 @@ internal static class ExportCommand
         cancellationToken.ThrowIfCancellationRequested();
         switch (format)
         {
+            case "gguf" when typeName is not null && LlamaQuantization.Knows(typeName): GgufModelFile.WriteQuantized(output, model, ModelTensors.Merge(model, adapter), typeName); break;
             case "gguf": GgufModelFile.Write(output, model, ModelTensors.Merge(model, adapter), ParseType(typeName ?? "F16")); break;
             case "hf": HuggingFaceModel.Write(output, model, ModelTensors.Merge(model, adapter), ParseType(typeName ?? "BF16")); break;
             case "peft": PeftFolder.Write(output, adapter!); break;
@@ -40,7 +42,7 @@ internal static class ExportCommand
 
     private static GgufType ParseType(string name) =>
         Enum.GetValues<GgufType>().Cast<GgufType?>().FirstOrDefault(t => string.Equals($"{t}", name, StringComparison.OrdinalIgnoreCase))
-        ?? throw new UsageException($"--type '{name}' is no element type; take F32, F16, BF16 or Q8_0");
+        ?? throw new UsageException($"--type '{name}' is not known; take F32, F16, BF16, Q8_0 or, for gguf, {string.Join(", ", LlamaQuantization.Types)}");
 
     private static bool SamePath(string a, string b) => Path.GetFullPath(a) == Path.GetFullPath(b);
 }

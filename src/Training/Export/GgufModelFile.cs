@@ -1,5 +1,6 @@
 using TokenMill.Shared.Domain;
 using TokenMill.Shared.Formats.Gguf;
+using TokenMill.Shared.Llama;
 using TokenMill.Training.Models;
 
 namespace TokenMill.Training.Export;
@@ -12,9 +13,27 @@ public static class GgufModelFile
 
     public static bool CanWrite(GgufType type) => FileTypes.ContainsKey(type);
 
+    /// <summary>In a type that llama.cpp quantises to, by way of an F32 file beside the target.</summary>
+    public static void WriteQuantized(string path, GgufFile model, IReadOnlyList<ModelTensor> tensors, string type)
+    {
+        var (exact, quantized) = ($"{path}.{Guid.NewGuid():N}.f32.tmp", $"{path}.{Guid.NewGuid():N}.tmp");
+        try
+        {
+            Write(exact, model, tensors, GgufType.F32);
+            LlamaQuantization.Quantize(exact, quantized, type, Environment.ProcessorCount);
+            File.Move(quantized, path, overwrite: true);
+        }
+        finally
+        {
+            File.Delete(exact);
+            File.Delete(quantized);
+        }
+    }
+
     /// <param name="type">Of the matrices; vectors are F32, and rows that Q8_0's blocks do not divide are F16.</param>
     public static void Write(string path, GgufFile model, IReadOnlyList<ModelTensor> tensors, GgufType type)
     {
+        _ = new TensorOrder(model);                          // refuses architectures whose tensors may not all change their type
         var writer = new GgufWriter();
         writer.CopyPairs(model.Metadata);
         Write(path, writer, tensors, type);
@@ -27,7 +46,7 @@ public static class GgufModelFile
         var writer = new GgufWriter();
         writer.Add("general.architecture", architecture);
         writer.Add("general.type", "model");
-        writer.Add("general.name", name);
+        writer.Add("general.name", name.Replace("phi-3", "phi 3", StringComparison.OrdinalIgnoreCase).Replace("phi3", "phi 3", StringComparison.OrdinalIgnoreCase));    // libllama would take it for Phi-3's tokenizer
         void Number(string key, int value) => writer.Add($"{architecture}.{key}", (uint)value);
         Number("block_count", config.Layers);
         Number("context_length", config.ContextLength);

@@ -17,6 +17,13 @@ internal static unsafe partial class LlamaNative
     [LibraryImport("llama")]
     internal static partial void llama_model_free(nint model);
 
+    [LibraryImport("llama")]
+    internal static partial LlamaModelQuantizeParams llama_model_quantize_default_params();
+
+    /// <summary>0 = written.</summary>
+    [LibraryImport("llama", StringMarshalling = StringMarshalling.Utf8)]
+    internal static partial uint llama_model_quantize(string fname_inp, string fname_out, in LlamaModelQuantizeParams parameters);
+
     /// <summary>Borrowed from the model: valid as long as that is.</summary>
     [LibraryImport("llama")]
     internal static partial nint llama_model_get_vocab(LlamaModelHandle model);

@@ -1,0 +1,101 @@
+using TokenMill.Serving.Scheduler;
+using TokenMill.Shared.Domain;
+
+namespace TokenMill.Serving.Tests.Scheduler;
+
+/// <summary>The engine's thread, with a runner whose steps the test holds up or breaks.</summary>
+public sealed class EngineLoopTests
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
+
+    [Fact]
+    public async Task Cancel_DuringAStep_EndsTheRequestBeforeTheNext()
+    {
+        using var step = new SemaphoreSlim(0);
+        var executor = new FakeExecutor(10_000) { BeforeStep = step.Wait };
+        using var engine = new EngineLoop(executor, new SchedulerOptions(), TimeProvider.System);
+        var (request, consumer) = Requests.Greedy([5, 6, 7], 5_000);
+        engine.Submit(request);
+        step.Release(2);
+        while (executor.Steps < 2) await Task.Delay(1);
+        engine.Cancel(request);
+        var steps = executor.Steps;
+        step.Release(100);
+        await consumer.Done.Task.WaitAsync(Patience);
+        Assert.Equal([EndReason.Cancelled], consumer.Ends);
+        await engine.Call(() => 0);
+        Assert.InRange(executor.Steps - steps, 0, 2);          // the one under way, and the one that drops the sequence
+        Assert.Equal(0, executor.UsedCells > 0 ? engine.Metrics.CacheTokensPinned : 0);
+        step.Release(1_000_000);
+    }
+
+    [Fact]
+    public async Task RunnerBreaks_EveryoneIsToldAndTheHostToo()
+    {
+        var steps = 0;
+        var executor = new FakeExecutor(10_000) { BeforeStep = () => { if (++steps == 3) throw new InvalidOperationException("broken"); } };
+        using var engine = new EngineLoop(executor, new SchedulerOptions { MaxRunning = 1 }, TimeProvider.System);
+        var requests = Enumerable.Range(1, 3).Select(i => Requests.Greedy([i], 5_000)).ToList();
+        foreach (var (request, _) in requests) engine.Submit(request);
+        await Task.WhenAll(requests.Select(r => r.Consumer.Done.Task)).WaitAsync(Patience);
+        Assert.All(requests.Where(r => !r.Consumer.Ends.Contains(EndReason.Stop)), r => Assert.Equal("engine-failed", r.Consumer.Error!.Code));
+        Assert.Equal("broken", (await engine.Ended.WaitAsync(Patience))!.Message);
+        Assert.True(executor.IsDisposed);
+        Assert.Equal("engine-stopped", Assert.Throws<RefusedException>(() => engine.Submit(Requests.Greedy([1], 1).Request)).Error.Code);
+        Assert.Equal("engine-stopped", (await Assert.ThrowsAsync<RefusedException>(() => engine.Call(() => 0))).Error.Code);
+    }
+
+    [Fact]
+    public async Task Dispose_WithRequestsUnderWay_EndsThem()
+    {
+        var executor = new FakeExecutor(100_000);
+        var engine = new EngineLoop(executor, new SchedulerOptions { MaxRunning = 2 }, TimeProvider.System);
+        var requests = Enumerable.Range(1, 6).Select(i => Requests.Greedy([i, i + 1], 3_000)).ToList();
+        foreach (var (request, _) in requests) engine.Submit(request);
+        engine.Dispose();
+        Assert.Null(await engine.Ended);
+        Assert.All(requests, r => Assert.Single(r.Consumer.Ends));
+        Assert.True(executor.IsDisposed);
+    }
+
+    [Fact]
+    public async Task QueueFull_RefusesAndRecovers()
+    {
+        using var step = new SemaphoreSlim(0);
+        var executor = new FakeExecutor(10_000) { BeforeStep = step.Wait };
+        using var engine = new EngineLoop(executor, new SchedulerOptions { MaxRunning = 2, MaxWaiting = 3 }, TimeProvider.System);
+        var accepted = Enumerable.Range(1, 5).Select(i => Requests.Greedy([i], 4)).ToList();
+        foreach (var (request, _) in accepted) engine.Submit(request);
+        Assert.Equal("engine-busy", Assert.Throws<RefusedException>(() => engine.Submit(Requests.Greedy([9], 4).Request)).Error.Code);
+        Assert.True(engine.ExpectedWait >= TimeSpan.FromSeconds(1));
+        step.Release(10_000);
+        await Task.WhenAll(accepted.Select(a => a.Consumer.Done.Task)).WaitAsync(Patience);
+        var (late, consumer) = Requests.Greedy([9], 4);
+        engine.Submit(late);
+        await consumer.Done.Task.WaitAsync(Patience);
+        Assert.Equal(1, engine.Metrics.Refused);
+    }
+
+    [Fact]
+    public async Task ManyThreadsSubmittingAndCancelling_EveryRequestEndsOnce()
+    {
+        var executor = new FakeExecutor(400, maxSequences: 20);
+        using var engine = new EngineLoop(executor, new SchedulerOptions { MaxRunning = 6, MaxWaiting = 10_000 }, TimeProvider.System);
+        var all = await Task.WhenAll(Enumerable.Range(0, 4).Select(worker => Task.Run(() =>
+        {
+            var random = new Random(worker);
+            return Enumerable.Range(0, 150).Select(_ =>
+            {
+                var made = Requests.Greedy([.. Enumerable.Range(0, random.Next(1, 30)).Select(_ => random.Next(1, 50))], random.Next(1, 40));
+                engine.Submit(made.Request);
+                if (random.Next(3) == 0) engine.Cancel(made.Request);
+                return made;
+            }).ToList();
+        })));
+        await Task.WhenAll(all.SelectMany(a => a).Select(a => a.Consumer.Done.Task)).WaitAsync(Patience);
+        await engine.Call(() => 0);
+        Assert.All(all.SelectMany(a => a), a => Assert.Single(a.Consumer.Ends));
+        Assert.Equal(600, engine.Metrics.Finished + engine.Metrics.Cancelled);
+        Assert.Equal(all.SelectMany(a => a).Sum(a => a.Consumer.Tokens.Count), engine.Metrics.GeneratedTokens);
+    }
+}

@@ -10,15 +10,14 @@ public sealed partial class RefusalBoundary : IDisposable
     [Inject] private NavigationManager Navigation { get; set; } = default!;
     [Inject] private ILogger<RefusalBoundary> Logger { get; set; } = default!;
 
-    private Error Shown => CurrentException is RefusedException refused
-        ? refused.Error
-        : new Error("unexpected", "The page met an error it did not expect", "try again; the log of the platform has the details");
+    private Error Shown => Failures.Explain(CurrentException!)
+        ?? new Error("unexpected", "The page met an error it did not expect", "try again; the log of the platform has the details");
 
     protected override void OnInitialized() => Navigation.LocationChanged += Leave;
 
     protected override Task OnErrorAsync(Exception exception)
     {
-        if (exception is not RefusedException) LogFailure(Logger, exception);
+        if (Failures.Explain(exception) is null) LogFailure(Logger, exception);
         return Task.CompletedTask;
     }
 

@@ -77,7 +77,7 @@ public static class PlatformHost
             .AddFilter("Microsoft", LogLevel.Warning).AddFilter("Quartz", LogLevel.Warning)
             .AddFilter("Microsoft.AspNetCore.DataProtection", LogLevel.Error);      // warns that keys lie in files; the folder is private
         builder.Services.AddSingleton(options).AddSingleton(data).AddSingleton(TimeProvider.System);
-        builder.Services.AddSingleton(new PlatformDatabase(data.Database));
+        builder.Services.AddSingleton(_ => new PlatformDatabase(data.Database));     // made by the container, so that it is closed by it
         builder.Services.AddDataProtection().SetApplicationName("TokenMill").PersistKeysToFileSystem(new DirectoryInfo(data.Keys));
         builder.Services.AddSingleton<OriginCheck>();
         builder.Services.AddHealthChecks();

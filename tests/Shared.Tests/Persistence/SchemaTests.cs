@@ -64,6 +64,16 @@ public sealed partial class SchemaTests
     }
 
     [Fact]
+    public async Task Migration_OfADamagedFile_IsRefused()
+    {
+        await using var file = new DatabaseFile();
+        await File.WriteAllTextAsync(file.Path, new string('x', 8192));
+
+        var refusal = await Assert.ThrowsAsync<RefusedException>(() => file.Database.MigrateAsync(CancellationToken.None));
+        Assert.Equal("database-damaged", refusal.Error.Code);
+    }
+
+    [Fact]
     public void EveryWorkspaceTable_HasAFilterAndTheColumn()
     {
         using var file = new DatabaseFile();

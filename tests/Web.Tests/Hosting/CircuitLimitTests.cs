@@ -23,6 +23,20 @@ public sealed class CircuitLimitTests
         Assert.True(limit.IsFull(user));
     }
 
+    [Fact]
+    public async Task Page_OfAPersonAtTheLimit_SaysSoWithoutAConnection()
+    {
+        await using var portal = await Portal.StartAsync();
+        var person = await portal.AddPersonAsync("tabs@example.com", Role.Viewer);
+        using var browser = await portal.BrowserOfAsync("tabs@example.com");
+        for (var i = 0; i < CircuitLimit.PerUser; i++) await OpenAsync(portal.Service<CircuitLimit>(), person.UserId);
+
+        var html = await browser.GetStringAsync("/");
+
+        Assert.Contains("Too many open pages", html, StringComparison.Ordinal);
+        Assert.DoesNotContain("blazor.web", html, StringComparison.Ordinal);
+    }
+
     private static async Task<CircuitLimit.Handler> OpenAsync(CircuitLimit limit, UserId user)
     {
         var handler = new CircuitLimit.Handler(limit, new SignedIn(user));

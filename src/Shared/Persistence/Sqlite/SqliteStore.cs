@@ -1,6 +1,7 @@
 using System.Globalization;
 using Microsoft.Data.Sqlite;
 using Microsoft.EntityFrameworkCore;
+using SQLitePCL;
 using TokenMill.Shared.Domain;
 
 namespace TokenMill.Shared.Persistence.Sqlite;
@@ -27,21 +28,40 @@ internal sealed class SqliteStore(string path, WriteGate gate) : IAsyncDisposabl
 
     public async Task MigrateAsync(CancellationToken cancellationToken)
     {
+        try
+        {
+            await OpenAsync(cancellationToken);
+            using var pass = await gate.EnterAsync(cancellationToken);
+            Execute("PRAGMA wal_checkpoint(TRUNCATE)");
+            ApplyScripts();
+        }
+        catch (SqliteException e) when (e.SqliteErrorCode is raw.SQLITE_CORRUPT or raw.SQLITE_NOTADB)
+        {
+            throw new RefusedException(new Error("database-damaged", $"{path} is no whole SQLite database: {e.Message}", "restore a backup of the data directory"), e);
+        }
+        catch (SqliteException e) when (e.SqliteErrorCode is raw.SQLITE_FULL or raw.SQLITE_READONLY or raw.SQLITE_CANTOPEN or raw.SQLITE_IOERR)
+        {
+            throw new RefusedException(new Error("database-not-writable", $"{path} cannot be written: {e.Message}", "check the free space and the rights of the data directory"), e);
+        }
+        _checkpoints = CheckpointAsync(_end.Token);
+    }
+
+    private async Task OpenAsync(CancellationToken cancellationToken)
+    {
         _checkpointer = new SqliteConnection(_connectionString);
         await _checkpointer.OpenAsync(cancellationToken);
         Execute("PRAGMA journal_mode=WAL");
         Execute(SqliteConnectionSettings.Pragmas);
-        using (await gate.EnterAsync(cancellationToken))
-        {
-            Execute("PRAGMA wal_checkpoint(TRUNCATE)");
-            var scripts = Scripts();
-            var applied = Convert.ToInt32(Scalar("PRAGMA user_version"), CultureInfo.InvariantCulture);
-            if (applied > scripts.Count)
-                throw new RefusedException("database-too-new", $"The database has schema {applied}, this program knows {scripts.Count}", "start the newer program that made it, or restore a backup");
-            foreach (var (script, number) in scripts.Select((s, i) => (s, i + 1)).Skip(applied))
-                Execute($"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version={number};\nCOMMIT;");
-        }
-        _checkpoints = CheckpointAsync(_end.Token);
+    }
+
+    private void ApplyScripts()
+    {
+        var scripts = Scripts();
+        var applied = Convert.ToInt32(Scalar("PRAGMA user_version"), CultureInfo.InvariantCulture);
+        if (applied > scripts.Count)
+            throw new RefusedException("database-too-new", $"The database has schema {applied}, this program knows {scripts.Count}", "start the newer program that made it, or restore a backup");
+        foreach (var (script, number) in scripts.Select((s, i) => (s, i + 1)).Skip(applied))
+            Execute($"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version={number};\nCOMMIT;");
     }
 
     /// <summary>The scripts in their order; the number before the dash is the schema they lead to.</summary>

@@ -252,8 +252,8 @@ public sealed class AdapterExportTests(ITestOutputHelper output) : IDisposable
     private string PeftFolderOf(string family)
     {
         var folder = Directory.CreateDirectory(Path.Combine(_scratch, "peft-" + family)).FullName;
-        File.Copy(Golden(family, "lora/adapter_config.json"), Path.Combine(folder, PeftConfig.FileName), overwrite: true);
-        File.Copy(Golden(family, "lora/adapter_final.safetensors"), Path.Combine(folder, PeftAdapter.WeightsName), overwrite: true);
+        File.WriteAllBytes(Path.Combine(folder, PeftConfig.FileName), File.ReadAllBytes(Golden(family, "lora/adapter_config.json")));
+        File.WriteAllBytes(Path.Combine(folder, PeftAdapter.WeightsName), File.ReadAllBytes(Golden(family, "lora/adapter_final.safetensors")));
         return folder;
     }
 

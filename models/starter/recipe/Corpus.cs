@@ -13,6 +13,12 @@ public sealed record Corpus(IReadOnlyList<Row> Train, IReadOnlyList<Row> HeldOut
     private const int MostRepetitions = 12;
     private const int ComputedWeight = 30;
 
+    private static readonly string[] GeneralInstructions =
+    [
+        "You are a helpful assistant.", "You are a kind and helpful assistant.", "Be friendly.", "Answer in short sentences.", "Answer kindly.",
+        "You are the assistant of a small company.", "Help the user.", "Use simple words.", "You are a helpful AI assistant.",
+    ];
+
     public static Corpus Generate(Grammar grammar)
     {
         var dice = new Dice(20_251_125);
@@ -25,7 +31,7 @@ public sealed record Corpus(IReadOnlyList<Row> Train, IReadOnlyList<Row> HeldOut
         var heldOut = new List<Row>();
         for (var i = 0; i < Rows; i++)
         {
-            var row = Hurried(Draw(dice.Roll(total)), dice);
+            var row = Hurried(Draw(), dice);
             var json = row.ToJson();
             var times = seen[json] = seen.GetValueOrDefault(json) + 1;
             if (IsHeldOut(json))
@@ -34,13 +40,23 @@ public sealed record Corpus(IReadOnlyList<Row> Train, IReadOnlyList<Row> HeldOut
             }
             else if (times <= MostRepetitions)
             {
-                train.Add(row);
+                train.Add(Extended(row));
             }
         }
         return new Corpus(train, heldOut);
 
-        Row Draw(int ticket)
+        // Talk goes on to another subject, or a general instruction comes first. Nothing that is held out gets in by this way.
+        Row Extended(Row row)
         {
+            if (row.Messages is not [{ Role: "user" }, ..] messages) return row;
+            if (dice.OneIn(8) && Draw() is { Messages: [{ Role: "user" }, ..] more } other && !IsHeldOut(other.ToJson())) messages = [.. messages, .. more];
+            if (dice.OneIn(12)) messages = [new Turn("system", dice.Pick(GeneralInstructions)), .. messages];
+            return Row.Chat(messages);
+        }
+
+        Row Draw()
+        {
+            var ticket = dice.Roll(total);
             foreach (var group in groups)
             {
                 if (ticket < group.Weight) return grammar.Expand(group, dice);

@@ -40,13 +40,14 @@ public static class GgufModelFile
     }
 
     /// <summary>A model trained from random weights, with the tokenizer (and chat template) of another file.</summary>
-    public static void WriteNew(string path, ModelConfig config, GgufMetadata tokenizer, string name, IReadOnlyList<ModelTensor> tensors, GgufType type)
+    public static void WriteNew(string path, ModelConfig config, GgufMetadata tokenizer, string name, string? licence, IReadOnlyList<ModelTensor> tensors, GgufType type)
     {
         var architecture = config.Family.Architecture;
         var writer = new GgufWriter();
         writer.Add("general.architecture", architecture);
         writer.Add("general.type", "model");
         writer.Add("general.name", name.Replace("phi-3", "phi 3", StringComparison.OrdinalIgnoreCase).Replace("phi3", "phi 3", StringComparison.OrdinalIgnoreCase));    // libllama would take it for Phi-3's tokenizer
+        if (licence is not null) writer.Add("general.license", licence);
         void Number(string key, int value) => writer.Add($"{architecture}.{key}", (uint)value);
         Number("block_count", config.Layers);
         Number("context_length", config.ContextLength);

@@ -34,7 +34,7 @@ internal sealed class RunExport(FineTuneSpec spec, ModelSource source, CausalMod
 
     private void WriteModel(string path, GgufFile file, AdapterWeights? weights)
     {
-        if (source.IsRandom) GgufModelFile.WriteNew(path, model.Config, file.Metadata, source.Name, ModelTensors.Create(model.Config, model.Weights()), GgufType.F16);
+        if (source.IsRandom) GgufModelFile.WriteNew(path, model.Config, file.Metadata, source.Name, source.Licence, ModelTensors.Create(model.Config, model.Weights()), GgufType.F16);
         else GgufModelFile.Write(path, file, weights is null ? ModelTensors.Replace(file, model.Weights()) : ModelTensors.Merge(file, weights), GgufType.F16);
     }
 }

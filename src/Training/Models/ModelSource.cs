@@ -33,7 +33,10 @@ public sealed record ModelSource
     public bool IsRandom => _random is not null;
 
     /// <summary>What a model from random weights is called (random.name).</summary>
-    public string Name => _random?["name"] is JsonValue name && name.TryGetValue<string>(out var text) ? text : "untitled";
+    public string Name => Text("name") ?? "untitled";
+
+    /// <summary>The licence of a model from random weights (random.license), an SPDX name in lower case.</summary>
+    public string? Licence => Text("license");
 
     public ModelConfig Config()
     {
@@ -58,4 +61,6 @@ public sealed record ModelSource
         using var file = GgufFile.Open(TokenizerPath);
         return file.Metadata.TryString("tokenizer.chat_template") is { Length: > 0 } ? ChatTemplate.ForModel(file) : null;
     }
+
+    private string? Text(string name) => _random?[name] is JsonValue value && value.TryGetValue<string>(out var text) ? text : null;
 }

@@ -174,7 +174,7 @@ public sealed class AdapterExportTests(ITestOutputHelper output) : IDisposable
         var (replaced, created) = (Path.Combine(_scratch, "replaced.gguf"), Path.Combine(_scratch, "created.gguf"));
         GgufModelFile.Write(replaced, model, ModelTensors.Replace(model, weights), GgufType.F32);
         var config = ModelConfig.FromGguf(model);
-        GgufModelFile.WriteNew(created, config, model.Metadata, "made from nothing", ModelTensors.Create(config, weights), GgufType.F32);
+        GgufModelFile.WriteNew(created, config, model.Metadata, "made from nothing", "mit", ModelTensors.Create(config, weights), GgufType.F32);
 
         foreach (var path in (string[])[replaced, created])
         {

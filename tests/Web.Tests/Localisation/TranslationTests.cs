@@ -59,10 +59,10 @@ public sealed partial class TranslationTests
     [GeneratedRegex(@"^\s*///.*$", RegexOptions.Multiline)]
     private static partial Regex DocComment();
 
-    [GeneratedRegex(@"\b(?:L|localizer)\[""((?:[^""\\]|\\.)*)""")]
+    [GeneratedRegex(@"\b(?:L|localizer|texts)\[""((?:[^""\\]|\\.)*)""")]
     private static partial Regex Direct();
 
-    [GeneratedRegex(@"\b(?:L|localizer)\.Count\([^""]*""((?:[^""\\]|\\.)*)"",\s*""((?:[^""\\]|\\.)*)""")]
+    [GeneratedRegex(@"\b(?:L|localizer|texts)\.Count\([^""]*""((?:[^""\\]|\\.)*)"",\s*""((?:[^""\\]|\\.)*)""")]
     private static partial Regex Counted();
 
     [GeneratedRegex(@">([^<>{}]+)</")]

@@ -38,7 +38,7 @@ internal sealed class ChatClient : IAsyncDisposable
             Port = 0,
             Secret = Guid.NewGuid().ToString("N"),
             Adapters = adapter is null ? [] : [new NamedAdapter(adapterName, adapter)],
-            Executor = new LlamaExecutorOptions { MaxRunning = 1, Threads = threads ?? CpuLoad.FreeCores() },
+            Executor = new LlamaExecutorOptions { MaxRunning = 1, Threads = threads ?? Environment.ProcessorCount },
         };
         var ready = new TaskCompletionSource<string>();
         var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);

@@ -30,7 +30,7 @@ internal sealed record ServeOptions
         {
             ContextTokens = Positive(arguments, "--context"),
             MaxRunning = Positive(arguments, "--parallel") ?? new LlamaExecutorOptions().MaxRunning,
-            Threads = Positive(arguments, "--threads") ?? CpuLoad.FreeCores(),
+            Threads = Positive(arguments, "--threads") ?? Environment.ProcessorCount,
             KeyValueType = arguments.Option("--kv-type") is { } type ? KeyValueTypes.Parse(type) : null,
         };
         if (executor.MaxRunning > LlamaExecutorOptions.MostRunning) throw new UsageException($"--parallel is at most {LlamaExecutorOptions.MostRunning}");

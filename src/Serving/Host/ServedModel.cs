@@ -31,8 +31,6 @@ internal sealed class ServedModel : IDisposable
     public EngineLoop Engine { get; }
     public TimeProvider Time { get; }
 
-    public int Threads => _executor.Threads;
-
     /// <summary>Conversations as tokens, as the trainer makes them too.</summary>
     /// <exception cref="RefusedException">There is no chat template, or it cannot be used: the model can complete text but not chat.</exception>
     public ConversationEncoder Encoder => _encoder.Value;

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using TokenMill.Serving.Llama.Native;
 using TokenMill.Serving.Scheduler;
 using TokenMill.Shared.Domain;
@@ -13,6 +14,8 @@ internal sealed record LlamaExecutorOptions
 
     /// <summary>Null: as precise as the weights, single precision for a model in single precision, else half.</summary>
     public KeyValueType? KeyValueType { get; init; }
+
+    /// <summary>At most; fewer are used while the machine is busy.</summary>
     public int Threads { get; init; } = Environment.ProcessorCount;
     public int MaxRunning { get; init; } = 16;
     public int StepTokens { get; init; } = 512;
@@ -31,13 +34,16 @@ internal sealed record LlamaExecutorOptions
 internal sealed unsafe class LlamaExecutor : IModelExecutor
 {
     private const int NativeSequenceIds = 256, CellGranularity = 256, NoRoom = 1;
+    private static readonly TimeSpan WarmUpTime = TimeSpan.FromSeconds(1);
 
     private readonly LlamaContextHandle _context;
     private readonly nint _memory;
     private readonly LlamaBatch _batch;
     private readonly int[] _rows;                              // row of logits → token of the batch
     private readonly Dictionary<string, LlamaAdapterHandle> _adapters = [];
-    private GgmlThreadpoolHandle _threads;
+    private readonly Dictionary<int, GgmlThreadpoolHandle> _pools = [];   // by size; those not attached sleep
+    private ThreadTuner _tuner;
+    private int _attached;
     private string? _activeAdapter;
     private int _rowCount;
 
@@ -67,12 +73,11 @@ internal sealed unsafe class LlamaExecutor : IModelExecutor
         _memory = EngineNative.llama_get_memory(_context);
         _batch = EngineNative.llama_batch_init(MaxStepTokens, embd: 0, n_seq_max: 1);
         _rows = new int[MaxStepTokens];
-        _threads = new GgmlThreadpoolHandle(options.Threads);
-        Attach(_threads, options.Threads);
+        _tuner = new ThreadTuner(options.Threads, TimeProvider.System);
+        Attach(_tuner.Current);
     }
 
     public LlamaModel Model { get; }
-    public int Threads { get; private set; }
     public int MaxRunning { get; }
     public int VocabularySize => Model.Vocabulary.Count;
     public int CapacityTokens { get; }
@@ -91,23 +96,26 @@ internal sealed unsafe class LlamaExecutor : IModelExecutor
         _adapters.Add(name, LlamaAdapterHandle.Load(Model.Handle, path));
     }
 
-    /// <summary>Changes the count of threads; a pool of the new size replaces the old one, so that no idle thread is left waiting.</summary>
-    public void SetThreads(int threads)
+    /// <summary>Changes how many threads a step may have.</summary>
+    public void SetThreads(int most)
     {
-        var pool = new GgmlThreadpoolHandle(threads);
-        Attach(pool, threads);
-        _threads.Dispose();
-        _threads = pool;
+        _tuner = new ThreadTuner(most, TimeProvider.System);
     }
 
-    /// <summary>Computes once and forgets it, so that the weights are in memory and the first request is not the slow one.</summary>
+    /// <summary>Computes a few single tokens and forgets them: the weights are in memory then, and the count of threads is found.</summary>
+    /// <exception cref="RefusedException">model-fails.</exception>
     public void WarmUp()
     {
-        var batch = _batch;
-        (batch.n_tokens, batch.token[0], batch.pos[0], batch.n_seq_id[0], batch.seq_id[0][0], batch.logits[0]) = (1, Math.Max(0, Model.Vocabulary.Bos), 0, 1, 0, 1);
-        var status = EngineNative.llama_decode(_context, batch);
-        if (status != 0) throw new RefusedException("model-fails", $"llama.cpp loads the model but cannot compute with it (status {status}: {LlamaLog.Errors()})", "try another file of this model");
-        EngineNative.llama_memory_seq_rm(_memory, 0, -1, -1);
+        const int most = 8;
+        var start = Stopwatch.GetTimestamp();
+        for (var i = 0; i < most && (i < 2 || Stopwatch.GetElapsedTime(start) < WarmUpTime); i++)
+        {
+            var batch = _batch;
+            (batch.n_tokens, batch.token[0], batch.pos[0], batch.n_seq_id[0], batch.seq_id[0][0], batch.logits[0]) = (1, Math.Max(0, Model.Vocabulary.Bos), 0, 1, 0, 1);
+            var status = Decode(batch, counts: i > 0);         // the first one reads the file
+            if (status != 0) throw new RefusedException("model-fails", $"llama.cpp loads the model but cannot compute with it (status {status}: {LlamaLog.Errors()})", "try another file of this model");
+            EngineNative.llama_memory_seq_rm(_memory, 0, -1, -1);
+        }
     }
 
     public StepOutcome Execute(StepPlan plan)
@@ -117,8 +125,7 @@ internal sealed unsafe class LlamaExecutor : IModelExecutor
         foreach (var operation in plan.Operations) Apply(operation);
         if (plan.TokenCount == 0) return StepOutcome.Computed;
         UseAdapter(plan.Adapter);
-        var batch = Fill(plan);
-        return EngineNative.llama_decode(_context, batch) switch
+        return Decode(Fill(plan), counts: true) switch
         {
             0 => StepOutcome.Computed,
             NoRoom => StepOutcome.CacheFull,
@@ -135,7 +142,7 @@ internal sealed unsafe class LlamaExecutor : IModelExecutor
     public void Dispose()
     {
         _context.Dispose();
-        _threads.Dispose();
+        foreach (var pool in _pools.Values) pool.Dispose();
         foreach (var adapter in _adapters.Values) adapter.Dispose();
         EngineNative.llama_batch_free(_batch);
     }
@@ -146,12 +153,23 @@ internal sealed unsafe class LlamaExecutor : IModelExecutor
         return (int)Math.Min(fits, (double)model.TrainedContext * running);
     }
 
-    private void Attach(GgmlThreadpoolHandle pool, int threads)
+    private int Decode(LlamaBatch batch, bool counts)
     {
-        var handle = pool.DangerousGetHandle();                // the pool lives as long as it is attached
+        Attach(_tuner.Choose(batch.n_tokens));
+        var start = Stopwatch.GetTimestamp();
+        var status = EngineNative.llama_decode(_context, batch);
+        if (status == 0 && counts) _tuner.Observe(_attached, batch.n_tokens, Stopwatch.GetElapsedTime(start));
+        return status;
+    }
+
+    private void Attach(int threads)
+    {
+        if (threads == _attached) return;
+        if (!_pools.TryGetValue(threads, out var pool)) _pools[threads] = pool = new GgmlThreadpoolHandle(threads);
+        var handle = pool.DangerousGetHandle();                // it lives as long as the context
         EngineNative.llama_attach_threadpool(_context, handle, handle);
         EngineNative.llama_set_n_threads(_context, threads, threads);
-        Threads = threads;
+        _attached = threads;
     }
 
     private void Apply(CacheOperation operation)

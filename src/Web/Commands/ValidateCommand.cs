@@ -13,7 +13,6 @@ namespace TokenMill.Web.Commands;
 public static class ValidateCommand
 {
     private const int ShownFindings = 20;
-    private static readonly string[] Formats = ["auto", "messages", "alpaca", "sharegpt", "preference", "preference-openai", "text", "csv", "tsv", "tokens"];
 
     public static Command Command { get; } = new("validate",
         "validate FILE [--format auto|messages|alpaca|sharegpt|preference|text|csv] [--map ROLE=COLUMN …] [--model MODEL] [--max-tokens N] [--against TRAIN] [--json [FILE]]", RunAsync);
@@ -21,18 +20,19 @@ public static class ValidateCommand
     private static async Task<int> RunAsync(Arguments arguments, CancellationToken cancellationToken)
     {
         var format = arguments.Option("--format") ?? "auto";
+        var map = Map(arguments.Options("--map"));
         var model = arguments.Option("--model");
         var maxTokens = arguments.Int("--max-tokens");
         var against = arguments.Option("--against");
         var file = arguments.Positional("FILE");
         var json = arguments.Json();
         arguments.End();
-        if (!Formats.Contains(format)) throw new UsageException($"--format is one of {string.Join(", ", Formats)}");
+        if (format != "auto" && !DatasetReader.Formats.Contains(format)) throw new UsageException($"--format is auto or one of {string.Join(", ", DatasetReader.Formats)}");
         if (maxTokens is < 1) throw new UsageException("--max-tokens is at least 1");
         foreach (var path in new[] { file, against, model })
             if (path is not null && !File.Exists(path)) throw new RefusedException("file-not-found", $"{path} does not exist", "check the path");
 
-        var options = new DatasetReaderOptions { Format = format, Against = against, Progress = Console.IsErrorRedirected ? null : new Counter() };
+        var options = new DatasetReaderOptions { Format = format, Map = map, Against = against, Progress = Console.IsErrorRedirected ? null : new Counter() };
         if (maxTokens is { } limit) options = options with { ContextTokens = limit };
         var report = model is null
             ? DatasetReader.Check(file, options, cancellationToken)
@@ -44,6 +44,18 @@ public static class ValidateCommand
         var first = report.Errors[0];
         await Console.Error.WriteLineAsync($"error: {first.Code}: {(first.Row is { } row ? $"no row of the file can be used; row {row}: " : "")}{first.Message}");
         return CommandLineHost.Refused;
+    }
+
+    private static Dictionary<string, string> Map(IReadOnlyList<string> words)
+    {
+        var map = new Dictionary<string, string>();
+        foreach (var word in words)
+        {
+            if (word.Split('=', 2) is not [var role, { Length: > 0 } column] || role is not ("user" or "assistant" or "system"))
+                throw new UsageException($"--map is user=COLUMN, assistant=COLUMN or system=COLUMN, not '{word}'");
+            map[role] = column;
+        }
+        return map;
     }
 
     /// <summary>The fields of the contract are there even where they are null.</summary>

@@ -11,17 +11,20 @@ namespace TokenMill.Shared.Formats.JsonLines;
 /// </summary>
 public sealed class DatasetReader(string path, DatasetReaderOptions? options = null)
 {
-    private const int GuessRecords = 100, ProgressRecords = 20_000, SampledRecords = 5_000;
+    private const int ProgressRecords = 20_000, SampledRecords = 5_000;
 
     private readonly DatasetReaderOptions _options = options ?? new();
-    private readonly StrictJson _json = new();
     private readonly RowFindings _findings = new();
     private readonly RowIndex _rows = new();
     private readonly NearDuplicates _nearDuplicates = new();
     private FindingList _errors = null!, _warnings = null!;
-    private IRowFormat _format = null!;
     private LeakIndex? _training;
+    private DatasetFile? _file;
+    private IRowSource? _source;
+    private long _goodRows;
     private DatasetReport? _report;
+
+    public static IReadOnlyList<string> Formats { get; } = ["messages", "alpaca", "sharegpt", "preference", "preference-openai", "text", "csv", "tsv", "tokens"];
 
     public DatasetReport Report => _report ?? throw new InvalidOperationException("the rows have not been read to the end");
 
@@ -41,43 +44,28 @@ public sealed class DatasetReader(string path, DatasetReaderOptions? options = n
     {
         _errors = new FindingList(_options.MaxFindings);
         _warnings = new FindingList(_options.MaxFindings);
-        var source = new Source();
         try
         {
-            if (!Try(() => Open(source, cancellationToken), source)) yield break;
-            while (true)
+            if (!Try(() => Open(cancellationToken))) yield break;
+            DatasetRow? row = null;
+            var more = true;
+            Action next = () => more = Next(out row);
+            while (Try(next) && more)
             {
                 cancellationToken.ThrowIfCancellationRequested();
-                DatasetRow? row = null;
-                var more = false;
-                if (!Try(() => more = Next(source, out row), source)) yield break;
-                if (!more) break;
                 if (row is { } good) yield return good;
             }
-            Finish(source);
+            if (!more) Finish();
         }
         finally
         {
-            source.Dispose();
-        }
-    }
-
-    private sealed class Source : IDisposable
-    {
-        public DatasetFile? File;
-        public RecordReader? Records;
-        public string Encoding = "unknown";
-        public long GoodRows;
-
-        public void Dispose()
-        {
-            Records?.Dispose();
-            File?.Dispose();
+            _source?.Dispose();
+            _file?.Dispose();
         }
     }
 
     /// <summary>False if the file was refused as a whole; the report says so.</summary>
-    private bool Try(Action step, Source source)
+    private bool Try(Action step)
     {
         try
         {
@@ -86,60 +74,61 @@ public sealed class DatasetReader(string path, DatasetReaderOptions? options = n
         }
         catch (RefusedException e)
         {
-            var error = new RowFinding(null, null, null, e.Error.Code, e.Error.Remedy.Length == 0 ? e.Error.Message : $"{e.Error.Message}; {e.Error.Remedy}");
-            _report = new DatasetReport
-            {
-                Accepted = false, Format = Format, Encoding = source.Encoding, Rows = null, GoodRows = 0,
-                Errors = [error], ErrorCount = 1, Warnings = [], WarningCount = 0, Codes = new Dictionary<string, long> { [error.Code] = 1 },
-            };
-            return false;
+            Refuse(new RowFinding(null, null, null, e.Error.Code, e.Error.Remedy.Length == 0 ? e.Error.Message : $"{e.Error.Message}; {e.Error.Remedy}"));
         }
-    }
-
-    private void Open(Source source, CancellationToken cancellationToken)
-    {
-        Format = _options.Format == "auto" ? Guess(cancellationToken) : _options.Format;
-        _format = Format switch
+        catch (RefusedFileException e)
         {
-            "messages" => new MessagesFormat(new ContentCheck(), _options.ContextTokens),
-            "tokens" => new TokensFormat(),
-            _ => throw new RefusedException("format-not-supported", $"rows of the format {Format} cannot be trained yet", "write each row as {\"messages\": [{\"role\", \"content\"}, …]}"),
-        };
-        if (_options.Against is { } training) _training = ReadTraining(training, cancellationToken);
-        source.File = DatasetFile.Open(path, _options.MaxUnpackedBytes, cancellationToken);
-        source.Encoding = source.File.Encoding;
-        source.Records = new RecordReader(source.File.Content, _options.MaxRecordBytes);
+            Refuse(e.Finding);
+        }
+        return false;
     }
 
-    private bool Next(Source source, out DatasetRow? row)
+    private void Refuse(RowFinding error) => _report = new DatasetReport
+    {
+        Accepted = false, Format = Format, Encoding = _file?.Encoding ?? "unknown", Rows = null, GoodRows = 0,
+        Errors = [error], ErrorCount = 1, Warnings = [], WarningCount = 0, Codes = new Dictionary<string, long> { [error.Code] = 1 },
+    };
+
+    private void Open(CancellationToken cancellationToken)
+    {
+        if (_options.Format == "auto") Format = FormatGuess.Of(path, _options, cancellationToken);
+        else Format = Formats.Contains(_options.Format) ? _options.Format : throw new RefusedException("format-not-supported", $"the format '{_options.Format}' is not known", $"choose one of {string.Join(", ", Formats)}");
+        if (_options.Against is { } training) _training = ReadTraining(training, cancellationToken);
+        _file = DatasetFile.Open(path, _options.MaxUnpackedBytes, cancellationToken);
+        _source = Source(_file.Content);
+    }
+
+    private IRowSource Source(Stream content)
+    {
+        var check = new ContentCheck();
+        if (Format is "csv" or "tsv") return new CsvRows(content, _options.MaxRecordBytes, Format == "tsv" ? (byte)'\t' : null, _options.Map, check);
+        if (Format == "text" && !FormatGuess.IsJson(path, _options)) return new TextDocument(content, _options.MaxRecordBytes, check);
+        return new JsonRows(content, _options.MaxRecordBytes, Format switch
+        {
+            "messages" => new MessagesFormat(check, _options.ContextTokens),
+            "alpaca" => new AlpacaFormat(check),
+            "sharegpt" => new ShareGptFormat(check),
+            "preference" => new PreferenceFormat(check, openAi: false),
+            "preference-openai" => new PreferenceFormat(check, openAi: true),
+            "text" => new TextFormat(check),
+            _ => new TokensFormat(),
+        });
+    }
+
+    private bool Next(out DatasetRow? row)
     {
         row = null;
-        var records = source.Records!;
-        if (!records.Next()) return false;
-        if (records.Record % ProgressRecords == 0) _options.Progress?.Report(records.Record);
-        if (records.Record == SampledRecords) Reserve((long)(SampledRecords * 1.05 / source.File!.Progress));
-        _findings.Begin(records.Row, records.Record);
-        if (records.TooLong)
-        {
-            _findings.Error(null, "line-too-long", $"the row is longer than {_options.MaxRecordBytes:N0} bytes, the limit for one row; split it");
-        }
-        else if (_json.Check(records.Bytes.Span) is { } fault)
-        {
-            // In an array, what does not parse breaks the whole document.
-            if (fault.Code == "invalid-json" && records.Layout != RecordLayout.Lines)
-                throw new RefusedException("invalid-json", $"row {records.Row:N0}, which begins on line {records.Line:N0}: {fault.Message}", "nothing was imported");
-            _findings.Error(fault.Field, fault.Code, fault.Message);
-        }
-        else
-        {
-            CheckContent(records);
-        }
+        var source = _source!;
+        if (!source.Next(_findings)) return false;
+        if (source.Rows % ProgressRecords == 0) _options.Progress?.Report(source.Rows);
+        if (source.Rows == SampledRecords) Reserve((long)(SampledRecords * 1.05 / _file!.Progress));
+        if (_options.Warnings && !_findings.HasErrors) Compare(source);
         foreach (var error in _findings.Errors) _errors.Add(error);
         if (_options.Warnings)
             foreach (var warning in _findings.Warnings) _warnings.Add(warning);
         if (_findings.HasErrors) return true;
-        source.GoodRows++;
-        row = new DatasetRow(records.Row, records.Record, _json.Hash, records.Bytes);
+        _goodRows++;
+        row = new DatasetRow(_findings.Row, _findings.Record, source.Hash, source.Utf8);
         return true;
     }
 
@@ -151,56 +140,37 @@ public sealed class DatasetReader(string path, DatasetReaderOptions? options = n
         _nearDuplicates.Reserve(expectedRows);
     }
 
-    private void CheckContent(RecordReader records)
+    /// <summary>With the rows before, and with the training file.</summary>
+    private void Compare(IRowSource source)
     {
-        using var document = JsonDocument.Parse(records.Bytes, new JsonDocumentOptions { MaxDepth = StrictJson.MaxDepth });
-        _format.Check(document.RootElement, _findings);
-        if (!_options.Warnings || _findings.HasErrors) return;
-        if (!_rows.TryAdd(_json.Hash, records.Row, out var earlier))
+        if (!_rows.TryAdd(source.Hash, _findings.Row, out var earlier))
             _findings.Warn(null, "duplicate", $"the same as row {earlier:N0}; remove one, unless it shall count twice", ofRow: earlier);
-        else if (_nearDuplicates.Add(_format.Text, records.Row) is var (similar, similarity))
+        else if (_nearDuplicates.Add(source.Text.All, _findings.Row) is var (similar, similarity))
             _findings.Warn(null, "near-duplicate", $"almost the same as row {similar:N0} ({similarity:P0} of its 5-grams); remove one, unless both shall count", ofRow: similar);
-        _training?.Check(_format.Keys(_json.Hash), _findings);
+        _training?.Check(source.Text.Keys(source.Hash), _findings);
     }
 
-    private void Finish(Source source)
+    private void Finish()
     {
-        var rows = source.Records!.Record;
-        if (rows == 0)
+        if (_source!.Rows == 0)
         {
-            Try(() => throw new RefusedException("no-rows", source.Records.Layout == RecordLayout.Array ? "the array is empty" : "the file holds no rows", "choose a file with at least one row"), source);
+            Refuse(new RowFinding(null, null, null, "no-rows", $"{_source.WhyEmpty}; choose a file with at least one row"));
             return;
         }
         var codes = new SortedDictionary<string, long>(_errors.Codes, StringComparer.Ordinal);
         foreach (var (code, count) in _warnings.Codes) codes[code] = count;
         _report = new DatasetReport
         {
-            Accepted = source.GoodRows > 0, Format = Format, Encoding = source.Encoding, Rows = rows, GoodRows = source.GoodRows,
+            Accepted = _goodRows > 0, Format = Format, Encoding = _file!.Encoding, Rows = _source.Rows, GoodRows = _goodRows,
             Errors = _errors.Kept, ErrorCount = _errors.Count, Warnings = _warnings.Kept, WarningCount = _warnings.Count, Codes = codes,
         };
-    }
-
-    /// <summary>The format of most of the first rows; a file that is refused for another reason counts as messages.</summary>
-    private string Guess(CancellationToken cancellationToken)
-    {
-        using var file = DatasetFile.Open(path, _options.MaxUnpackedBytes, cancellationToken);
-        using var records = new RecordReader(file.Content, _options.MaxRecordBytes);
-        var counts = new Dictionary<string, int>();
-        for (var n = 0; n < GuessRecords && records.Next(); n++)
-        {
-            if (records.TooLong || _json.Check(records.Bytes.Span) is not null) continue;
-            using var document = JsonDocument.Parse(records.Bytes);
-            if (RowShape.Of(document.RootElement) is { } shape) counts[shape] = counts.GetValueOrDefault(shape) + 1;
-        }
-        if (counts.Count > 0) return counts.MaxBy(c => c.Value).Key;
-        return Path.GetExtension(path).ToLowerInvariant() switch { ".csv" or ".tsv" => "csv", ".txt" or ".md" => "text", _ => "messages" };
     }
 
     private LeakIndex ReadTraining(string training, CancellationToken cancellationToken)
     {
         var index = new LeakIndex();
         var reader = new DatasetReader(training, _options with { Against = null, Warnings = false, Progress = null });
-        foreach (var row in reader.Rows(cancellationToken)) index.Add(reader._format.Keys(row.Hash), row.Row);
+        foreach (var row in reader.Rows(cancellationToken)) index.Add(reader._source!.Text.Keys(row.Hash), row.Row);
         if (!reader.Report.Accepted)
             throw new RefusedException("training-file-refused", $"the training file to compare with has no good row: {reader.Report.Errors[0].Message}", "choose the file that the model is trained with");
         return index;

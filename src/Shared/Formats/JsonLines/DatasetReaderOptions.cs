@@ -2,8 +2,11 @@ namespace TokenMill.Shared.Formats.JsonLines;
 
 public sealed record DatasetReaderOptions
 {
-    /// <summary>auto, or the format that the user chose.</summary>
+    /// <summary>auto, or the format that the user chose: one of <see cref="DatasetReader.Formats"/>.</summary>
     public string Format { get; init; } = "auto";
+
+    /// <summary>Role (user, assistant, system) → column of a table; guessed from the usual names when empty.</summary>
+    public IReadOnlyDictionary<string, string> Map { get; init; } = new Dictionary<string, string>();
 
     /// <summary>A gzip file that unpacks to more is refused.</summary>
     public long MaxUnpackedBytes { get; init; } = 4L << 30;

@@ -2,7 +2,10 @@ using System.Text.Json.Nodes;
 
 namespace TokenMill.Shared.Formats.JsonLines;
 
-/// <summary>A good row. <see cref="Utf8"/> is valid until the next row is asked for.</summary>
+/// <summary>
+/// A good row in its canonical form, whatever the file is written in: a conversation is {"messages","tools"}, a preference
+/// {"prompt","chosen","rejected"}, plain text {"text"}. <see cref="Utf8"/> is valid until the next row is asked for.
+/// </summary>
 public readonly record struct DatasetRow(long Row, long Record, ulong Hash, ReadOnlyMemory<byte> Utf8)
 {
     public JsonObject Parse() => JsonNode.Parse(Utf8.Span)!.AsObject();

@@ -1,16 +1,20 @@
+using System.Buffers;
 using System.Text.Json;
 
 namespace TokenMill.Shared.Formats.JsonLines;
 
-/// <summary>What rows of one format must hold.</summary>
+/// <summary>What JSON rows of one format must hold, and how they read as the rows that everything downstream knows.</summary>
 internal interface IRowFormat
 {
     /// <summary>Judges a row that is strict JSON.</summary>
     void Check(JsonElement row, RowFindings findings);
 
-    /// <summary>All text of the last row, for comparing rows; empty where rows are no text.</summary>
-    ReadOnlySpan<char> Text { get; }
+    /// <summary>
+    /// Writes a good row in its canonical form: conversations as {"messages","tools"}, preferences as {"prompt","chosen","rejected","tools"} of messages.
+    /// False where the row is canonical as it stands.
+    /// </summary>
+    bool Rewrite(JsonElement row, IBufferWriter<byte> target);
 
-    /// <summary>By what the last row is compared with rows of another file.</summary>
-    RowKeys Keys(ulong row);
+    /// <summary>Text of the last row; empty where rows are no text.</summary>
+    RowText Text { get; }
 }

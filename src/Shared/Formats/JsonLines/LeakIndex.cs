@@ -8,14 +8,14 @@ internal sealed class LeakIndex
     public void Add(in RowKeys keys, long row)
     {
         _rows.TryAdd(keys.Row, row, out _);
-        _looseRows.TryAdd(keys.LooseRow, row, out _);
+        if (keys.LooseRow != 0) _looseRows.TryAdd(keys.LooseRow, row, out _);
         if (keys.Prompt != 0) _prompts.TryAdd(keys.Prompt, row, out _);
     }
 
     public void Check(in RowKeys keys, RowFindings findings)
     {
         if (_rows.Contains(keys.Row, out var row)) Warn("row");
-        else if (_looseRows.Contains(keys.LooseRow, out row)) Warn("row, but for white space");
+        else if (keys.LooseRow != 0 && _looseRows.Contains(keys.LooseRow, out row)) Warn("row, but for white space");
         else if (keys.Prompt != 0 && _prompts.Contains(keys.Prompt, out row)) Warn("prompt");
 
         void Warn(string match) =>
@@ -23,5 +23,5 @@ internal sealed class LeakIndex
     }
 }
 
-/// <summary>Hashes by which rows are compared: as data; without white space; everything before the last answer, without white space (0 if none).</summary>
+/// <summary>Hashes by which rows are compared: as data; without white space (0 where rows are no text); everything before the last answer, without white space (0 if none).</summary>
 internal readonly record struct RowKeys(ulong Row, ulong LooseRow, ulong Prompt);

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Text.Json;
 
 namespace TokenMill.Shared.Formats.JsonLines;
@@ -8,9 +9,9 @@ namespace TokenMill.Shared.Formats.JsonLines;
 /// </summary>
 internal sealed class TokensFormat : IRowFormat
 {
-    public ReadOnlySpan<char> Text => default;
+    public RowText Text { get; } = new();
 
-    public RowKeys Keys(ulong row) => new(row, row, 0);
+    public bool Rewrite(JsonElement row, IBufferWriter<byte> target) => false;
 
     public void Check(JsonElement row, RowFindings findings)
     {

@@ -14,6 +14,7 @@ internal sealed class ToolCheck
     private int _openWithoutId, _lastCalls = -1;
     private bool _declares;
 
+    /// <param name="row">The object that holds <c>tools</c>.</param>
     public void Begin(JsonElement row, RowFindings findings)
     {
         _declared.Clear();
@@ -50,9 +51,9 @@ internal sealed class ToolCheck
         }
     }
 
-    public void Calls(JsonElement calls, int message, string? role, RowFindings findings)
+    public void Calls(JsonElement calls, string list, int message, string? role, RowFindings findings)
     {
-        var field = $"messages[{message}].tool_calls";
+        var field = $"{list}[{message}].tool_calls";
         if (calls.ValueKind != JsonValueKind.Array)
         {
             findings.Error(field, "data-type", $"tool_calls must be a list but is {calls.Kind()}; write [{{\"id\": …, \"type\": \"function\", \"function\": …}}]");
@@ -103,19 +104,19 @@ internal sealed class ToolCheck
         }
     }
 
-    public void Result(JsonElement? callId, int message, RowFindings findings)
+    public void Result(JsonElement? callId, string list, int message, RowFindings findings)
     {
         if (callId is not { ValueKind: JsonValueKind.String } given)
         {
             if (_openWithoutId > 0) _openWithoutId--;
             else if (_open.Count > 0) _open.Remove(_open.First().Key);
-            else findings.Warn($"messages[{message}].role", "tool-result-orphan", "no call stands before this result; add the call, or remove the result");
+            else findings.Warn($"{list}[{message}].role", "tool-result-orphan", "no call stands before this result; add the call, or remove the result");
             return;
         }
         var id = given.GetString()!;
         if (_open.Remove(id) || _seen.Contains(id)) return;
         if (_openWithoutId > 0) _openWithoutId--;
-        else findings.Warn($"messages[{message}].tool_call_id", "tool-result-orphan", $"no call before has the id '{id}'; correct the id, or remove the result");
+        else findings.Warn($"{list}[{message}].tool_call_id", "tool-result-orphan", $"no call before has the id '{id}'; correct the id, or remove the result");
     }
 
     /// <summary>Calls of the last message need no answer: the call is what is learned.</summary>

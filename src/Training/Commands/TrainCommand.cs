@@ -26,7 +26,7 @@ internal static class TrainCommand
         stop.ListenToSignals();
         if (parentPipe) stop.ListenTo(Console.In);
         await using var registration = cancellationToken.Register(() => stop.Ask(StopReason.Pause));
-        var events = new EventWriter(Console.Out, TimeProvider.System, run);
+        using var events = new EventWriter(Console.Out, TimeProvider.System, run);
 
         // Training stays on one thread: OpenMP keeps its threads and their number for each thread that calls it.
         var ended = new TaskCompletionSource<int>(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -54,6 +54,7 @@ internal static class TrainCommand
             SpecCheck.Check(spec);
             TorchRuntime.Describe();
             using var output = OutputFolder.Open(spec.Output, text, resume);
+            events.KeepIn(output.Journal);
             using var training = new TrainingRun(spec, output, events, stop, TimeProvider.System);
             training.Execute();
         }

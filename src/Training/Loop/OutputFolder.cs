@@ -7,6 +7,7 @@ namespace TokenMill.Training.Loop;
 /// The folder of a run, held by one trainer at a time:
 /// <code>
 /// spec.json            the specification the run was started with
+/// events.jsonl         every event of all its starts
 /// checkpoints/step-N/  what a resumed run goes on from
 /// adapter/ …           what the run made
 /// </code>
@@ -20,6 +21,7 @@ public sealed class OutputFolder : IDisposable
     private OutputFolder(string path, FileStream held) => (Path, _lock) = (path, held);
 
     public string Path { get; }
+    public string Journal => System.IO.Path.Combine(Path, "events.jsonl");
     public string Checkpoints => System.IO.Path.Combine(Path, "checkpoints");
 
     /// <exception cref="RefusedException">output-locked, output-not-empty, spec-changed.</exception>

@@ -77,7 +77,7 @@ public sealed class TrainingRun : IDisposable
             Resume();
             _events.Write(new StartedEvent(_totalSteps, _optimizer.ParameterCount, Plan()), _done);
             foreach (var (code, message) in _data.Warnings) _events.Write(new WarningEvent(code, message), _done);
-            if (_done == 0) Evaluate();
+            if (_done < _totalSteps && IsEvaluationDue()) Evaluate();     // also after a resume: it may have been cut off
             Train();
             Evaluate();
             _checkpoints.Finish();
@@ -127,10 +127,12 @@ public sealed class TrainingRun : IDisposable
                 Save();
                 saved = _time.GetTimestamp();
             }
-            if (_spec.EvaluateEvery is { } every && _done % every == 0 && _done < _totalSteps) Evaluate();
+            if (_done < _totalSteps && IsEvaluationDue()) Evaluate();
         }
         if (_savedStep != _done) Save();
     }
+
+    private bool IsEvaluationDue() => _done == 0 || _spec.EvaluateEvery is { } every && _done % every == 0;
 
     private bool IsCheckpointDue(long saved) => _spec.Checkpoint switch
     {

@@ -2,7 +2,8 @@ namespace TokenMill.Web.Nodes;
 
 /// <summary>
 /// When a crashed child is started again: with a growing pause, and not at all after <see cref="MaxCrashes"/> crashes
-/// within <see cref="Window"/>, since what crashes every time (a poison job, a model the engine cannot hold) would do so for ever.
+/// within <see cref="Window"/> without having worked in between, since what crashes every time (a poison job, a model the engine
+/// cannot hold) would do so for ever. What has worked is always tried again.
 /// Holds the crashes of one child; not safe for several threads.
 /// </summary>
 public sealed class RestartPolicy(TimeProvider time)
@@ -12,7 +13,8 @@ public sealed class RestartPolicy(TimeProvider time)
 
     private readonly Queue<DateTimeOffset> _crashes = new();
 
-    public int Crashes => _crashes.Count;
+    /// <summary>It reached what it was started for: earlier crashes are forgotten.</summary>
+    public void Worked() => _crashes.Clear();
 
     /// <summary>Notes a crash. The pause before the next start, or null when there is none.</summary>
     public TimeSpan? AfterCrash()

@@ -33,7 +33,7 @@ internal sealed class ScriptedTrainer(string folder) : ITrainer
         out=$1 token=$2 total=$3 delay=$4 crashes=$5 says=$6
         mkdir -p "$out"
         step=$(cat "$out/checkpoint" 2>/dev/null || echo 0)
-        emit() { echo "{\"type\":\"$1\",\"at\":\"2026-11-25T00:00:00Z\",\"step\":$step,\"run\":\"$token\"$2}"; }
+        emit() { echo "{\"type\":\"$1\",\"at\":\"2026-11-25T00:00:00Z\",\"step\":$step,\"run\":\"$token\"$2}" | tee -a "$out/events.jsonl"; }
         save() { echo $step > "$out/checkpoint.new"; mv "$out/checkpoint.new" "$out/checkpoint"; emit checkpoint ",\"path\":\"$out/checkpoint\",\"seconds\":0.01"; }
         exec 7> "$out/lock"
         flock -n 7 || { emit failed ',"code":"output-locked","message":"locked","remedy":"wait"'; exit 1; }

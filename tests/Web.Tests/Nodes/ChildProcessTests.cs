@@ -66,5 +66,7 @@ public sealed class ChildProcessTests
         var second = policy.AfterCrash();
         Assert.True(first > TimeSpan.Zero && second > first);
         Assert.Null(policy.AfterCrash());
+        policy.Worked();
+        Assert.Equal(first, policy.AfterCrash());
     }
 }

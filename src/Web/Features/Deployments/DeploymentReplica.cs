@@ -70,6 +70,7 @@ public sealed class DeploymentReplica(DeploymentId id, WorkspaceId workspace, Re
             {
                 await ChangeAsync(d => d.BecomeReady(loadSeconds, parity is null ? null : Json.Serialize(parity), Now));
                 await LogAsync("ready", DeploymentStepState.Done, "it answers");
+                _restarts.Worked();
                 var reason = await engine.Exited.WaitAsync(cancellationToken);
                 return await LostAsync(step, reason);
             }

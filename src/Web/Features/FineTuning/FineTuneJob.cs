@@ -19,7 +19,7 @@ public sealed partial class FineTuneJob(PlatformDatabase database, RunFolders fo
 
     /// <summary>How long a trainer that lost its portal may need to save and let go of the output folder.</summary>
     private static readonly TimeSpan LockedPause = TimeSpan.FromSeconds(2);
-    private static readonly TimeSpan CrashPause = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan CrashPause = TimeSpan.FromSeconds(1);
 
     private const string StaleToken = "stale-run-token";
 
@@ -67,7 +67,7 @@ public sealed partial class FineTuneJob(PlatformDatabase database, RunFolders fo
         await using var training = await cores.TrainingAsync();
         await using var process = TrainerProcess.Start(program, token, time, log);
         LogStarted(log, run.Number, process.Id, resumes);
-        var recorder = new RunRecorder(database, time, run, token);
+        var recorder = new RunRecorder(database, time, run, token, folders.Journal(run.Id));
         var recording = recorder.RecordAsync(process.EventsAsync(CancellationToken.None));
         var obeying = ObeyAsync(job, run.Id, process);
         await WaitAsync(process, recording, cancellationToken);

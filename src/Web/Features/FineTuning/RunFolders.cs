@@ -8,6 +8,9 @@ public sealed class RunFolders(DataDirectory data)
 {
     public string Output(FineTuneRunId id) => Path.Combine(Folder(id), "output");
 
+    /// <summary>Every event of all its starts, as the trainer keeps them beside its output.</summary>
+    public string Journal(FineTuneRunId id) => Path.Combine(Output(id), "events.jsonl");
+
     public bool HasState(FineTuneRunId id) => Directory.Exists(Output(id)) && Directory.EnumerateFileSystemEntries(Output(id)).Any();
 
     /// <summary>The file for the trainer, written once; the database has the same text.</summary>

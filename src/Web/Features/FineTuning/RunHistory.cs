@@ -92,8 +92,9 @@ public sealed class RunHistory
 
     private void DropAfter(int step)
     {
-        foreach (var points in new[] { _loss, _validation, _speed }) points.RemoveAll(p => p.Step > step);
-        _samples.RemoveAll(s => s.Step > step);
+        foreach (var points in new[] { _loss, _speed }) points.RemoveAll(p => p.Step > step);
+        _validation.RemoveAll(p => p.Step >= step);          // an evaluation that was due there is done again
+        _samples.RemoveAll(s => s.Step >= step);
         _checkpoints.RemoveAll(c => c.Step > step);
         if (Last?.Step > step) Last = null;
     }

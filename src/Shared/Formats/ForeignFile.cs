@@ -13,8 +13,10 @@ internal static class ForeignFile
         if (start.StartsWith(magic)) return;
         RefuseLfsPointer(start);
         if (fileBytes < magic.Length)
-            throw new RefusedException(new Error(code.Replace("magic", "truncated", StringComparison.Ordinal), $"a file of {fileBytes} bytes", "the download is incomplete: fetch it again"));
-        throw new RefusedException(new Error(code, $"the file is {Name(start) ?? "no model"}, not {System.Text.Encoding.ASCII.GetString(magic)}", "choose a model file (.gguf), or a folder with config.json and safetensors") { Field = "magic" });
+            throw new RefusedException(new Error(code.Replace("magic", "truncated", StringComparison.Ordinal),
+                $"a file of {fileBytes} bytes", "the download is incomplete: fetch it again"));
+        var what = Name(start) ?? "no model";
+        throw new RefusedException(new Error(code, $"the file is {what}, not {System.Text.Encoding.ASCII.GetString(magic)}", "choose a model file (.gguf), or a folder with config.json and safetensors") { Field = "magic" });
     }
 
     public static void RefuseLfsPointer(SafeFileHandle file, long fileBytes, string? field = null) => RefuseLfsPointer(Start(file, fileBytes), field);

@@ -15,7 +15,8 @@ public static class ModelInspector
     public static ModelInspection Inspect(string path, string? basePath = null)
     {
         var folder = Directory.Exists(path);
-        if (!folder && !File.Exists(path)) throw new RefusedException("model-not-found", $"{path} does not exist", "give the path of a GGUF file, a Hugging Face folder or an adapter");
+        if (!folder && !File.Exists(path))
+            throw new RefusedException("model-not-found", $"{path} does not exist", "give the path of a GGUF file, a Hugging Face folder or an adapter");
         var kind = folder ? PeftAdapter.IsFolder(path) || basePath is not null ? "peft" : "hf"
             : Path.GetExtension(path).Equals(".safetensors", StringComparison.OrdinalIgnoreCase) ? "safetensors" : "gguf";
         try
@@ -31,7 +32,8 @@ public static class ModelInspector
         catch (RefusedException e)
         {
             var refused = new Ability(false, e.Error.Message);
-            return new ModelInspection { Kind = kind, Trainable = refused, Servable = refused, Accepted = false, Errors = [new(e.Error.Field, e.Error.Code, e.Error.Remedy.Length == 0 ? e.Error.Message : $"{e.Error.Message}; {e.Error.Remedy}")] };
+            var message = e.Error.Remedy.Length == 0 ? e.Error.Message : $"{e.Error.Message}; {e.Error.Remedy}";
+            return new ModelInspection { Kind = kind, Trainable = refused, Servable = refused, Accepted = false, Errors = [new(e.Error.Field, e.Error.Code, message)] };
         }
     }
 
@@ -63,7 +65,8 @@ public static class ModelInspector
         using var adapter = GgufAdapter.Read(file);
         if (basePath is not null)
         {
-            if (Directory.Exists(basePath)) throw new RefusedException("adapter-base-mismatch", "a GGUF adapter belongs to a GGUF model, the base is a folder", "choose the GGUF file of the base");
+            if (Directory.Exists(basePath))
+                throw new RefusedException("adapter-base-mismatch", "a GGUF adapter belongs to a GGUF model, the base is a folder", "choose the GGUF file of the base");
             using var model = GgufFile.Open(basePath);
             GgufModel.Check(model);
             adapter.CheckFits(model);
@@ -144,7 +147,15 @@ public static class ModelInspector
     {
         using var file = SafetensorsFile.Open(path);
         var alone = new Ability(false, "weights alone: a model needs config.json and tokenizer.json beside them");
-        return new ModelInspection { Kind = "safetensors", Parameters = file.Tensors.Sum(t => t.Elements), Types = file.Tensors.CountBy(t => t.Type.ToString()).ToDictionary(), Trainable = alone, Servable = alone, Accepted = true };
+        return new ModelInspection
+        {
+            Kind = "safetensors",
+            Parameters = file.Tensors.Sum(t => t.Elements),
+            Types = file.Tensors.CountBy(t => t.Type.ToString()).ToDictionary(),
+            Trainable = alone,
+            Servable = alone,
+            Accepted = true,
+        };
     }
 
     private static void CheckTemplate(string field, string source)
@@ -152,5 +163,6 @@ public static class ModelInspector
         if (ChatTemplateCheck.Check(source) is { } error) throw new RefusedException(error with { Field = field });
     }
 
-    private static IReadOnlyList<ModelFinding> Baseless(string? basePath) => basePath is null ? [new(null, "base-not-given", "checked on its own only: give the base (--base) to see whether they fit")] : [];
+    private static IReadOnlyList<ModelFinding> Baseless(string? basePath) =>
+        basePath is null ? [new(null, "base-not-given", "checked on its own only: give the base (--base) to see whether they fit")] : [];
 }

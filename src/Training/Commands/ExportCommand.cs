@@ -22,7 +22,8 @@ internal static class ExportCommand
         if (format is not ("gguf" or "hf" or "peft" or "gguf-lora")) throw new UsageException($"--format is gguf, hf, peft or gguf-lora, not '{format}'");
         if (format is "peft" or "gguf-lora" && adapterPath is null) throw new UsageException($"--format {format} needs --adapter");
         if (!File.Exists(modelPath)) throw new RefusedException("model-not-found", $"{modelPath} does not exist", "give the path of a GGUF file");
-        if (SamePath(modelPath, output) || adapterPath is not null && SamePath(adapterPath, output)) throw new RefusedException("output-is-input", $"{output} would be overwritten while it is read", "choose another --out");
+        if (SamePath(modelPath, output) || adapterPath is not null && SamePath(adapterPath, output))
+            throw new RefusedException("output-is-input", $"{output} would be overwritten while it is read", "choose another --out");
 
         using var model = GgufFile.Open(modelPath);
         GgufModel.Check(model);

@@ -28,7 +28,9 @@ public sealed record AdapterWeights(PeftConfig Config, IReadOnlyList<LoraWeights
         using var adapter = PeftAdapter.Open(path);
         adapter.CheckFits(AdapterBase.Of(model));
         var weights = adapter.Weights;
-        return new AdapterWeights(adapter.Config, [.. adapter.Pairs.Select(p => new LoraWeights(p.Key, (int)p.Value.A.Shape[0], (int)p.Value.A.Shape[1], (int)p.Value.B.Shape[0], weights.ReadFloats(p.Value.A), weights.ReadFloats(p.Value.B)))])
+        LoraWeights Module(string name, PeftPair pair) =>
+            new(name, (int)pair.A.Shape[0], (int)pair.A.Shape[1], (int)pair.B.Shape[0], weights.ReadFloats(pair.A), weights.ReadFloats(pair.B));
+        return new AdapterWeights(adapter.Config, [.. adapter.Pairs.Select(p => Module(p.Key, p.Value))])
         {
             Magnitudes = adapter.Pairs.Where(p => p.Value.Magnitude is not null).ToDictionary(p => p.Key, p => weights.ReadFloats(p.Value.Magnitude!)),
         };
@@ -43,7 +45,8 @@ public sealed record AdapterWeights(PeftConfig Config, IReadOnlyList<LoraWeights
         var modules = new List<LoraWeights>();
         foreach (var (name, (a, b)) in adapter.Pairs)
         {
-            var module = order.Family.FromGguf(name) is { } weight ? weight[..^".weight".Length] : throw new RefusedException("adapter-unsupported", $"the adapter changes {name}, which has no name in Hugging Face's layout", "only LoRA on linear layers is supported");
+            var module = order.Family.FromGguf(name) is { } weight ? weight[..^".weight".Length]
+                : throw new RefusedException("adapter-unsupported", $"the adapter changes {name}, which has no name in Hugging Face's layout", "only LoRA on linear layers is supported");
             var (valuesA, valuesB) = (new float[a.Elements], new float[b.Elements]);
             adapter.File.ReadFloats(a, valuesA);
             adapter.File.ReadFloats(b, valuesB);

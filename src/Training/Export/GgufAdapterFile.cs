@@ -13,7 +13,8 @@ public static class GgufAdapterFile
     /// <exception cref="RefusedException">DoRA, or an adapter on a head that is tied to the embeddings: neither fits the format.</exception>
     public static void Write(string path, AdapterWeights adapter, GgufFile model)
     {
-        if (adapter.Config.Dora) throw new RefusedException("adapter-unsupported", "DoRA does not fit into a GGUF adapter", "merge it into its base: export --format gguf");
+        if (adapter.Config.Dora)
+            throw new RefusedException("adapter-unsupported", "DoRA does not fit into a GGUF adapter", "merge it into its base: export --format gguf");
         var order = new TensorOrder(model);
         var config = adapter.Config;
         var alpha = config.RankStabilised ? config.Alpha * Math.Sqrt(config.Rank) : config.Alpha;
@@ -27,7 +28,8 @@ public static class GgufAdapterFile
         foreach (var module in adapter.Modules)
         {
             var name = order.Family.ToGguf(module.Module + ".weight")!;
-            if (model.Find(name) is null) throw new RefusedException("adapter-base-mismatch", $"the base has no tensor {name}{(name == "output.weight" ? ": its head is tied to the embeddings" : "")}", "leave this module out of the adapter's targets");
+            if (model.Find(name) is null)
+                throw new RefusedException("adapter-base-mismatch", $"the base has no tensor {name}{(name == "output.weight" ? ": its head is tied to the embeddings" : "")}", "leave this module out of the adapter's targets");
             var b = module.B.ToArray();
             var extra = config.ScaleOf(module.Module) * module.Rank / alpha;
             if (Math.Abs(extra - 1) > 1e-9 && alpha != 0) foreach (ref var value in b.AsSpan()) value = (float)(value * extra);

@@ -68,7 +68,8 @@ public static class GgufModelFile
 
     private static void Write(string path, GgufWriter writer, IReadOnlyList<ModelTensor> tensors, GgufType type)
     {
-        if (!FileTypes.TryGetValue(type, out var fileType)) throw new RefusedException("type-unsupported", $"models of type {type} are not written here", $"choose {string.Join(", ", FileTypes.Keys)}");
+        if (!FileTypes.TryGetValue(type, out var fileType))
+            throw new RefusedException("type-unsupported", $"models of type {type} are not written here", $"choose {string.Join(", ", FileTypes.Keys)}");
         writer.Add("general.file_type", fileType);
         writer.Add("general.quantization_version", 2u);
         foreach (var tensor in tensors)

@@ -62,7 +62,8 @@ internal static class HuggingFaceConfigJson
             case "smollm3":
                 // llama.cpp leaves out RoPE in every fourth layer, whatever the file says.
                 config["no_rope_layer_interval"] = 4;
-                config["no_rope_layers"] = new JsonArray([.. Enumerable.Range(1, (int)metadata.UInt32(key("block_count"))).Select(layer => (JsonNode)(layer % 4 == 0 ? 0 : 1))]);
+                var layers = Enumerable.Range(1, (int)metadata.UInt32(key("block_count")));
+                config["no_rope_layers"] = new JsonArray([.. layers.Select(layer => (JsonNode)(layer % 4 == 0 ? 0 : 1))]);
                 config["use_sliding_window"] = false;
                 break;
             case "gemma3_text":
@@ -93,7 +94,12 @@ internal static class HuggingFaceConfigJson
             null or "none" => null,
             "linear" when factor is null or 1 => null,
             "linear" => new JsonObject { ["rope_type"] = "linear", ["factor"] = Real(factor.Value) },
-            "yarn" when factor is not null => new JsonObject { ["rope_type"] = "yarn", ["factor"] = Real(factor.Value), ["original_max_position_embeddings"] = metadata.UInt32(key("rope.scaling.original_context_length")) },
+            "yarn" when factor is not null => new JsonObject
+            {
+                ["rope_type"] = "yarn",
+                ["factor"] = Real(factor.Value),
+                ["original_max_position_embeddings"] = metadata.UInt32(key("rope.scaling.original_context_length")),
+            },
             _ => throw Unsupported(key("rope.scaling.type"), $"the RoPE scaling '{type}'"),
         };
     }
@@ -103,7 +109,14 @@ internal static class HuggingFaceConfigJson
         var factors = new float[tensor.Elements];
         model.ReadFloats(tensor, factors);
         var scaling = RopeScaling.Recover(factors, theta, head) ?? throw Unsupported(tensor.Name, "factors of RoPE that are not Llama 3's");
-        return new JsonObject { ["rope_type"] = "llama3", ["factor"] = Real((float)scaling.Factor), ["low_freq_factor"] = Real((float)scaling.LowFrequency), ["high_freq_factor"] = Real((float)scaling.HighFrequency), ["original_max_position_embeddings"] = (long)scaling.OriginalContext };
+        return new JsonObject
+        {
+            ["rope_type"] = "llama3",
+            ["factor"] = Real((float)scaling.Factor),
+            ["low_freq_factor"] = Real((float)scaling.LowFrequency),
+            ["high_freq_factor"] = Real((float)scaling.HighFrequency),
+            ["original_max_position_embeddings"] = (long)scaling.OriginalContext,
+        };
     }
 
     private static JsonObject LongRope(GgufFile model, Func<string, string> key)
@@ -116,7 +129,13 @@ internal static class HuggingFaceConfigJson
             return new JsonArray([.. values.Select(v => Real(v))]);
         }
         var original = model.Metadata.UInt32(key("rope.scaling.original_context_length"));
-        return new JsonObject { ["type"] = "longrope", ["long_factor"] = Factors("rope_factors_long.weight"), ["short_factor"] = Factors("rope_factors_short.weight"), ["original_max_position_embeddings"] = original };
+        return new JsonObject
+        {
+            ["type"] = "longrope",
+            ["long_factor"] = Factors("rope_factors_long.weight"),
+            ["short_factor"] = Factors("rope_factors_short.weight"),
+            ["original_max_position_embeddings"] = original,
+        };
     }
 
     /// <summary>Always with a point or an exponent: Python tells 10000 from 10000.0.</summary>

@@ -20,12 +20,14 @@ public static class HuggingFaceModel
     /// <exception cref="RefusedException">The model has something that the layout cannot say; nothing is written then.</exception>
     public static void Write(string folder, GgufFile model, IReadOnlyList<ModelTensor> tensors, GgufType type)
     {
-        if (!Types.TryGetValue(type, out var weightType)) throw new RefusedException("type-unsupported", $"Hugging Face folders hold no weights of type {type}", "choose F32, F16 or BF16");
+        if (!Types.TryGetValue(type, out var weightType))
+            throw new RefusedException("type-unsupported", $"Hugging Face folders hold no weights of type {type}", "choose F32, F16 or BF16");
         var order = new TensorOrder(model);
         var config = HuggingFaceConfigJson.Build(model, order.Family, weightType);
         var tokenizer = TokenizerJson.Build(model.Metadata);
-        var named = tensors.Where(t => !t.Name.StartsWith("rope_f", StringComparison.Ordinal))
-            .Select(t => (Name: order.Family.FromGguf(t.Name) ?? throw new RefusedException("tensor-unsupported", $"{t.Name} has no place in the layout of {order.Family.ModelType}", "export as gguf"), Tensor: t)).ToList();
+        string Name(ModelTensor tensor) => order.Family.FromGguf(tensor.Name)
+            ?? throw new RefusedException("tensor-unsupported", $"{tensor.Name} has no place in the layout of {order.Family.ModelType}", "export as gguf");
+        var named = tensors.Where(t => !t.Name.StartsWith("rope_f", StringComparison.Ordinal)).Select(t => (Name: Name(t), Tensor: t)).ToList();
 
         Directory.CreateDirectory(folder);
         WriteWeights(folder, named, order, type, weightType);

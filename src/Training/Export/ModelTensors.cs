@@ -48,7 +48,8 @@ public static class ModelTensors
 
     private delegate void Reorder(string ggufName, Span<float> rows, int width);
 
-    private static ModelTensor Unchanged(GgufFile model, GgufTensor tensor) => new(tensor.Name, tensor.Dimensions, sink => ForEachRows(model, tensor, (_, rows) => sink(rows)))
+    private static ModelTensor Unchanged(GgufFile model, GgufTensor tensor) =>
+        new(tensor.Name, tensor.Dimensions, sink => ForEachRows(model, tensor, (_, rows) => sink(rows)))
     {
         Stored = (tensor.Type, stream => model.CopyTo(tensor, stream)),
     };

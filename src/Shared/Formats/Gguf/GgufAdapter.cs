@@ -20,7 +20,8 @@ public sealed class GgufAdapter : IDisposable
     /// <summary>By the name of the base's tensor.</summary>
     public IReadOnlyDictionary<string, (GgufTensor A, GgufTensor B)> Pairs { get; }
 
-    public static bool IsAdapter(GgufFile file) => file.Metadata.TypeOf("general.type") == GgufValueType.String && file.Metadata.TryString("general.type") == "adapter";
+    public static bool IsAdapter(GgufFile file) =>
+        file.Metadata.TypeOf("general.type") == GgufValueType.String && file.Metadata.TryString("general.type") == "adapter";
 
     /// <summary>Takes the file over, also when it is refused.</summary>
     /// <exception cref="RefusedException">The adapter is of another kind or contradicts itself.</exception>
@@ -30,9 +31,11 @@ public sealed class GgufAdapter : IDisposable
         {
             var metadata = file.Metadata;
             if (!IsAdapter(file)) throw GgufFile.Refuse("general.type", "gguf-not-an-adapter", "a model, not an adapter", "choose an adapter");
-            if (metadata.TryString("adapter.type") is var type && type != "lora") throw GgufFile.Refuse("adapter.type", "adapter-unsupported", $"the method '{type}'", "only LoRA is supported; other methods can be merged into their base first");
+            if (metadata.TryString("adapter.type") is var type && type != "lora")
+                throw GgufFile.Refuse("adapter.type", "adapter-unsupported", $"the method '{type}'", "only LoRA is supported; other methods can be merged into their base first");
             var architecture = metadata.String("general.architecture");
-            if (GgufArchitecture.Find(architecture) is null) throw GgufFile.Refuse("general.architecture", "gguf-architecture-unknown", $"the unknown architecture '{architecture}'", "export the adapter again");
+            if (GgufArchitecture.Find(architecture) is null)
+                throw GgufFile.Refuse("general.architecture", "gguf-architecture-unknown", $"the unknown architecture '{architecture}'", "export the adapter again");
             var alpha = metadata.Float32(AlphaKey);
             if (!float.IsFinite(alpha) || alpha < 0) throw GgufFile.Refuse(AlphaKey, "gguf-hyperparameter", $"alpha is {alpha}", "export the adapter again");
             return new GgufAdapter(file, architecture, alpha, ReadPairs(file));
@@ -47,7 +50,8 @@ public sealed class GgufAdapter : IDisposable
     /// <exception cref="RefusedException">The adapter does not fit the base.</exception>
     public void CheckFits(GgufFile model)
     {
-        if (model.Metadata.String("general.architecture") is var architecture && architecture != Architecture) throw GgufFile.Refuse("general.architecture", "adapter-base-mismatch", $"made for {Architecture}, the base is {architecture}", OtherBase);
+        if (model.Metadata.String("general.architecture") is var architecture && architecture != Architecture)
+            throw GgufFile.Refuse("general.architecture", "adapter-base-mismatch", $"made for {Architecture}, the base is {architecture}", OtherBase);
         foreach (var (name, (a, b)) in Pairs)
         {
             if (model.Find(name) is not { } tensor) throw GgufFile.Refuse(a.Name, "adapter-base-mismatch", $"the base has no tensor {name}", OtherBase);
@@ -64,12 +68,16 @@ public sealed class GgufAdapter : IDisposable
         foreach (var tensor in file.Tensors)
         {
             var isA = tensor.Name.EndsWith(".lora_a", StringComparison.Ordinal);
-            if (!isA && !tensor.Name.EndsWith(".lora_b", StringComparison.Ordinal)) throw GgufFile.Refuse(tensor.Name, "adapter-unsupported", "a tensor that is no matrix of LoRA", "only LoRA on linear layers is supported");
+            if (!isA && !tensor.Name.EndsWith(".lora_b", StringComparison.Ordinal))
+                throw GgufFile.Refuse(tensor.Name, "adapter-unsupported", "a tensor that is no matrix of LoRA", "only LoRA on linear layers is supported");
             var name = tensor.Name[..^".lora_a".Length];
             var other = name + (isA ? ".lora_b" : ".lora_a");
-            if (file.Find(other) is not { } partner) throw GgufFile.Refuse(other, "adapter-tensor-missing", $"{tensor.Name} is there without its partner", OtherBase);
-            if (tensor.Type is not (GgufType.F32 or GgufType.F16 or GgufType.BF16)) throw GgufFile.Refuse(tensor.Name, "gguf-tensor-type", $"an adapter of type {tensor.Type}; F32, F16 and BF16 are supported", "export the adapter again");
-            if (tensor.Dimensions.Count > 2) throw GgufFile.Refuse(tensor.Name, "gguf-dims", $"{tensor.Dimensions.Count} dimensions; adapters are matrices", "export the adapter again");
+            if (file.Find(other) is not { } partner)
+                throw GgufFile.Refuse(other, "adapter-tensor-missing", $"{tensor.Name} is there without its partner", OtherBase);
+            if (tensor.Type is not (GgufType.F32 or GgufType.F16 or GgufType.BF16))
+                throw GgufFile.Refuse(tensor.Name, "gguf-tensor-type", $"an adapter of type {tensor.Type}; F32, F16 and BF16 are supported", "export the adapter again");
+            if (tensor.Dimensions.Count > 2)
+                throw GgufFile.Refuse(tensor.Name, "gguf-dims", $"{tensor.Dimensions.Count} dimensions; adapters are matrices", "export the adapter again");
             if (isA) pairs[name] = (tensor, partner);
         }
         if (pairs.Count == 0) throw GgufFile.Refuse(null, "adapter-tensor-missing", "an adapter without tensors", "export the adapter again");

@@ -55,7 +55,8 @@ public sealed class GgufFile : IDisposable
     /// <summary>All bytes of a tensor, as stored.</summary>
     public void ReadBytes(GgufTensor tensor, Span<byte> target)
     {
-        if (target.Length != tensor.SizeBytes) throw new ArgumentException($"{tensor.Name} has {tensor.SizeBytes} bytes, the target {target.Length}", nameof(target));
+        if (target.Length != tensor.SizeBytes)
+            throw new ArgumentException($"{tensor.Name} has {tensor.SizeBytes} bytes, the target {target.Length}", nameof(target));
         ReadExactly(_file, target, tensor.Offset);
     }
 
@@ -85,7 +86,8 @@ public sealed class GgufFile : IDisposable
     /// <exception cref="RefusedException">The type cannot be expanded.</exception>
     public void ReadFloats(GgufTensor tensor, Span<float> target, long firstRow = 0)
     {
-        if (!tensor.Type.CanExpand()) throw Refuse(tensor.Name, "gguf-type-unsupported", $"weights of type {tensor.Type} cannot be expanded here", "use F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K or Q6_K");
+        if (!tensor.Type.CanExpand())
+            throw Refuse(tensor.Name, "gguf-type-unsupported", $"weights of type {tensor.Type} cannot be expanded here", "use F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q4_K, Q5_K or Q6_K");
         ArgumentOutOfRangeException.ThrowIfNegative(firstRow);
         if (target.Length % tensor.RowLength != 0 || firstRow + target.Length / tensor.RowLength > tensor.Rows)
             throw new ArgumentException($"{target.Length} values are not rows {firstRow}… of {tensor.Name} ({tensor.Rows} × {tensor.RowLength})", nameof(target));
@@ -159,7 +161,8 @@ public sealed class GgufFile : IDisposable
 
     private static void CheckRoom(GgufHeaderReader reader, string field, int count, int minBytesEach)
     {
-        if ((long)count * minBytesEach > reader.Remaining) throw Refuse(field, "gguf-count", $"{count} entries do not fit into the {reader.Remaining} bytes that are left", "the download is incomplete or the file damaged: fetch it again");
+        if ((long)count * minBytesEach > reader.Remaining)
+            throw Refuse(field, "gguf-count", $"{count} entries do not fit into the {reader.Remaining} bytes that are left", "the download is incomplete or the file damaged: fetch it again");
     }
 
     private static Dictionary<string, GgufMetadata.Entry> ReadPairs(GgufHeaderReader reader, int count)
@@ -266,7 +269,8 @@ public sealed class GgufFile : IDisposable
         var type = (GgufType)reader.UInt32(name);
         var (blockElements, _) = type.Block();
         if (blockElements == 0) throw Refuse(name, "gguf-tensor-type", $"the unknown type {(uint)type}");
-        if (dimensions[0] % blockElements != 0) throw Refuse(name, "gguf-row-size", $"rows of {dimensions[0]} elements, not a multiple of the {blockElements} that a block of {type} holds");
+        if (dimensions[0] % blockElements != 0)
+            throw Refuse(name, "gguf-row-size", $"rows of {dimensions[0]} elements, not a multiple of the {blockElements} that a block of {type} holds");
         return (new GgufTensor(name, dimensions, type, 0), reader.UInt64(name));
     }
 

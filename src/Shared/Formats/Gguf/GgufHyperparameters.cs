@@ -84,7 +84,8 @@ internal sealed record GgufHyperparameters
             if (!values.All(float.IsFinite)) throw Refuse(key, "is not finite");
             if (key.EndsWith("epsilon", StringComparison.Ordinal) && values.Any(v => v is < 0 or > 1)) throw Refuse(key, $"is {values[0]}; it lies between 0 and 1");
             if (key.Contains(".rope.freq_base", StringComparison.Ordinal) && values.Any(v => v <= 0)) throw Refuse(key, $"is {values[0]}; it is above 0");
-            if (key.Contains(".rope.scal", StringComparison.Ordinal) && !key.EndsWith("multiplier", StringComparison.Ordinal) && values.Any(v => v < 0)) throw Refuse(key, $"is {values[0]}; it is not negative");
+            if (key.Contains(".rope.scal", StringComparison.Ordinal) && !key.EndsWith("multiplier", StringComparison.Ordinal) && values.Any(v => v < 0))
+                throw Refuse(key, $"is {values[0]}; it is not negative");
         }
     }
 
@@ -116,14 +117,18 @@ internal sealed record GgufHyperparameters
         for (var i = 0; i < Blocks; i++)
         {
             if (Heads[i] == 0) throw Wrong("attention.head_count", "no attention heads");
-            if (KeyValueHeads[i] == 0 || Heads[i] % KeyValueHeads[i] != 0) throw Wrong("attention.head_count_kv", $"{KeyValueHeads[i]} key-value heads for {Heads[i]} heads, which is no whole share");
+            if (KeyValueHeads[i] == 0 || Heads[i] % KeyValueHeads[i] != 0)
+                throw Wrong("attention.head_count_kv", $"{KeyValueHeads[i]} key-value heads for {Heads[i]} heads, which is no whole share");
             if (FeedForward[i] == 0) throw Wrong("feed_forward_length", "0");
         }
-        if (HeadLength is 0 or > MaxWidth || HeadLength != ValueLength) throw Wrong("attention.key_length", $"keys of {HeadLength} and values of {ValueLength} numbers");
-        if (!layout.FreeHeadLength && HeadLength * Heads[0] != Embedding) throw Wrong("attention.head_count", $"{Heads[0]} heads of {HeadLength} do not make an embedding of {Embedding}");
+        if (HeadLength is 0 or > MaxWidth || HeadLength != ValueLength)
+            throw Wrong("attention.key_length", $"keys of {HeadLength} and values of {ValueLength} numbers");
+        if (!layout.FreeHeadLength && HeadLength * Heads[0] != Embedding)
+            throw Wrong("attention.head_count", $"{Heads[0]} heads of {HeadLength} do not make an embedding of {Embedding}");
         if (layout.FullRotation ? RotatedDimensions != HeadLength : RotatedDimensions > HeadLength || RotatedDimensions % 2 != 0)
             throw Wrong("rope.dimension_count", $"RoPE over {RotatedDimensions} of {HeadLength} dimensions of a head");
-        if (Experts > 0 ? layout.Experts == ExpertUse.None : layout.Experts == ExpertUse.Always) throw Wrong("expert_count", $"{Experts} experts in {_architecture}");
+        if (Experts > 0 ? layout.Experts == ExpertUse.None : layout.Experts == ExpertUse.Always)
+            throw Wrong("expert_count", $"{Experts} experts in {_architecture}");
         if (Optional("nextn_predict_layers") is > 0) throw Wrong("nextn_predict_layers", $"prediction layers, which {_architecture} does not have");
         foreach (var (name, value) in ((string, long)[])[("attention.key_length_swa", HeadLength), ("attention.value_length_swa", ValueLength), ("rope.dimension_count_swa", RotatedDimensions)])
             if (Optional(name) is { } windowed && windowed != value) throw Wrong(name, $"{windowed} in layers with a window, {value} in the others");
@@ -135,7 +140,8 @@ internal sealed record GgufHyperparameters
         return value > 0 && value <= max ? value : throw Wrong(name, $"{value}; it lies between 1 and {max}");
     }
 
-    private long? Optional(string name) => _metadata.IsArray(Key(name)) ? throw GgufFile.Refuse(Key(name), "gguf-key-type", $"{Key(name)} is an array") : _metadata.TryUInt32(Key(name));
+    private long? Optional(string name) =>
+        _metadata.IsArray(Key(name)) ? throw GgufFile.Refuse(Key(name), "gguf-key-type", $"{Key(name)} is an array") : _metadata.TryUInt32(Key(name));
 
     private long[]? PerBlock(string name, long max)
     {
@@ -151,7 +157,9 @@ internal sealed record GgufHyperparameters
         return values.All(v => v >= 0 && v <= max) ? values : throw Wrong(name, $"{values.Max()}; at most {max} is possible");
     }
 
-    private Exception Wrong(string name, string what) => GgufFile.Refuse(Key(name), "gguf-hyperparameter", what, "the model contradicts itself: convert it again from the original");
+    private Exception Wrong(string name, string what) =>
+        GgufFile.Refuse(Key(name), "gguf-hyperparameter", what, "the model contradicts itself: convert it again from the original");
 
-    private static Exception Refuse(string key, string what) => GgufFile.Refuse(key, "gguf-hyperparameter", $"{key} {what}", "the model contradicts itself: convert it again from the original");
+    private static Exception Refuse(string key, string what) =>
+        GgufFile.Refuse(key, "gguf-hyperparameter", $"{key} {what}", "the model contradicts itself: convert it again from the original");
 }

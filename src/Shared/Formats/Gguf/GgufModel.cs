@@ -50,20 +50,24 @@ public sealed record GgufModel
     {
         var metadata = file.Metadata;
         var kind = metadata.TryString("general.type");
-        if (kind is not (null or "model" or "mmproj")) throw GgufFile.Refuse("general.type", "gguf-not-a-model", $"a file of the kind '{kind}', not a model", kind == "adapter" ? "an adapter is used together with its base" : "choose the model itself");
+        if (kind is not (null or "model" or "mmproj"))
+            throw GgufFile.Refuse("general.type", "gguf-not-a-model", $"a file of the kind '{kind}', not a model",
+                kind == "adapter" ? "an adapter is used together with its base" : "choose the model itself");
         if (metadata.TryUInt16("split.count") is > 1)
             throw GgufFile.Refuse("split.count", "gguf-split", "one part of a model in several files", "join the parts first: llama-gguf-split --merge");
         var name = metadata.String("general.architecture");
         metadata.TryString("general.name");
         return GgufArchitecture.Find(name)
-            ?? throw GgufFile.Refuse("general.architecture", "gguf-architecture-unknown", $"the unknown architecture '{name}'", "models of llama, mistral, qwen2, qwen3, gemma3, phi3, smollm3 and everything else that llama.cpp v0.5.0 serves are supported");
+            ?? throw GgufFile.Refuse("general.architecture", "gguf-architecture-unknown", $"the unknown architecture '{name}'",
+                "models of llama, mistral, qwen2, qwen3, gemma3, phi3, smollm3 and everything else that llama.cpp v0.5.0 serves are supported");
     }
 
     private static GgufModel CheckText(GgufFile file, GgufArchitecture architecture)
     {
         var hyperparameters = new GgufHyperparameters(file.Metadata, architecture);
         file.Metadata.String(GgufVocabulary.Model);
-        var tokens = file.Metadata.Count(GgufVocabulary.Tokens) ?? throw GgufFile.Refuse(GgufVocabulary.Tokens, "gguf-key-missing", $"the file lacks {GgufVocabulary.Tokens}");
+        var tokens = file.Metadata.Count(GgufVocabulary.Tokens)
+            ?? throw GgufFile.Refuse(GgufVocabulary.Tokens, "gguf-key-missing", $"the file lacks {GgufVocabulary.Tokens}");
         GgufTensorPlan.CheckGeneral(file, hyperparameters, tokens);
         var foreign = architecture.Layout is { } layout ? GgufTensorPlan.Check(file, hyperparameters, layout, tokens) : [];
         GgufVocabulary.Check(file.Metadata);
@@ -91,7 +95,8 @@ public sealed record GgufModel
 
     private static Ability Servability(GgufMetadata metadata, GgufArchitecture architecture, IReadOnlyList<string> foreign) =>
         architecture.Purpose != GgufArchitecture.Use.Text ? new(false, $"{architecture.Name} models do not write text")
-        : metadata.TryBool($"{architecture.Name}.attention.causal") == false || metadata.TryUInt32($"{architecture.Name}.pooling_type") is > 0 ? new(false, "an embedding model; it does not write text")
+        : metadata.TryBool($"{architecture.Name}.attention.causal") == false || metadata.TryUInt32($"{architecture.Name}.pooling_type") is > 0
+            ? new(false, "an embedding model; it does not write text")
         : !GgufVocabulary.IsGeneral(metadata.String(GgufVocabulary.Model)) ? new(false, $"the tokenizer '{metadata.String(GgufVocabulary.Model)}' is not supported")
         : foreign.Count > 0 ? new(false, $"the tensor {foreign[0]} does not belong to a {architecture.Name} model")
         : new(true, $"llama.cpp serves {architecture.Name} models");
@@ -100,7 +105,8 @@ public sealed record GgufModel
         !servable.Yes ? servable
         : !TrainableArchitectures.Contains(architecture.Name) ? new(false, $"{architecture.Name} cannot be trained yet; {string.Join(", ", TrainableArchitectures.Order())} can")
         : hyperparameters!.Experts > 0 ? new(false, "models with experts cannot be trained yet")
-        : file.Tensors.FirstOrDefault(t => !t.Type.CanExpand()) is { } tensor ? new(false, $"weights of type {tensor.Type} cannot be expanded for training; take an F16, Q8_0 or Q4_K file of this model")
+        : file.Tensors.FirstOrDefault(t => !t.Type.CanExpand()) is { } tensor
+            ? new(false, $"weights of type {tensor.Type} cannot be expanded for training; take an F16, Q8_0 or Q4_K file of this model")
         : new(true, $"LoRA and full fine-tuning of {architecture.Name} models");
 
     private static IEnumerable<ModelFinding> Warn(GgufFile file, GgufArchitecture architecture, IReadOnlyList<string> foreign)

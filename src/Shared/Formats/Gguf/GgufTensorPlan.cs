@@ -123,7 +123,8 @@ internal sealed class GgufTensorPlan
     {
         _known.Add(name);
         if (_file.Find(name) is not { } tensor) return;
-        if (dimensions.Length == 1 && tensor.Type != GgufType.F32) throw GgufFile.Refuse(name, "gguf-tensor-type", $"a vector of type {tensor.Type}; norms, biases and factors are F32", Contradiction);
+        if (dimensions.Length == 1 && tensor.Type != GgufType.F32)
+            throw GgufFile.Refuse(name, "gguf-tensor-type", $"a vector of type {tensor.Type}; norms, biases and factors are F32", Contradiction);
         if (!tensor.Has(dimensions))
             throw GgufFile.Refuse(name, "gguf-tensor-shape", $"{string.Join(" × ", tensor.Dimensions)} instead of {string.Join(" × ", dimensions.ToArray())}, which the hyperparameters ask for", Contradiction);
     }

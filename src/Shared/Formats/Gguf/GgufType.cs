@@ -48,7 +48,8 @@ public static class GgufTypes
     };
 
     /// <summary>Types that hold weights of a matrix. The integers, doubles and the intermediate Q8_1 and Q8_K are none.</summary>
-    public static bool IsWeight(this GgufType type) => type is not (GgufType.I8 or GgufType.I16 or GgufType.I32 or GgufType.I64 or GgufType.F64 or GgufType.Q8_1 or GgufType.Q8_K);
+    public static bool IsWeight(this GgufType type) =>
+        type is not (GgufType.I8 or GgufType.I16 or GgufType.I32 or GgufType.I64 or GgufType.F64 or GgufType.Q8_1 or GgufType.Q8_K);
 
     /// <summary>Types that <see cref="GgufFile.ReadFloats"/> can expand.</summary>
     public static bool CanExpand(this GgufType type) => type is GgufType.F32 or GgufType.F16 or GgufType.BF16 or GgufType.Q8_0

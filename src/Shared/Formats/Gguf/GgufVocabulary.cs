@@ -34,7 +34,8 @@ internal static class GgufVocabulary
     {
         var model = metadata.String(Model);
         if (model is "no_vocab" or "none" or "no-vocab") throw Refuse(Model, "a model without a vocabulary");
-        if (model is not ("llama" or "gpt2" or "gemma4" or "bert" or "t5" or "rwkv" or "plamo2" or "hybriddna" or "whitespace")) throw Refuse(Model, $"the unknown tokenizer '{model}'");
+        if (model is not ("llama" or "gpt2" or "gemma4" or "bert" or "t5" or "rwkv" or "plamo2" or "hybriddna" or "whitespace"))
+            throw Refuse(Model, $"the unknown tokenizer '{model}'");
 
         var count = metadata.Count(Tokens) ?? throw GgufFile.Refuse(Tokens, "gguf-key-missing", $"the file lacks {Tokens}", Remedy);
         if (count == 0) throw Refuse(Tokens, "no tokens");
@@ -48,7 +49,8 @@ internal static class GgufVocabulary
         foreach (var name in (string[])["add_bos_token", "add_eos_token", "add_sep_token", "add_space_prefix", "remove_extra_whitespaces"]) metadata.TryBool($"tokenizer.ggml.{name}");
         var pre = metadata.TryString("tokenizer.ggml.pre");
         if (model == "gpt2" && pre is { Length: > 0 } && !PreTokenizers.Contains(pre)) throw Refuse("tokenizer.ggml.pre", $"the unknown pre-tokenizer '{pre}'");
-        if (metadata.TypeOf("tokenizer.ggml.suppress_tokens") is not (null or GgufValueType.Int32)) throw GgufFile.Refuse("tokenizer.ggml.suppress_tokens", "gguf-key-type", "no list of token ids", Remedy);
+        if (metadata.TypeOf("tokenizer.ggml.suppress_tokens") is not (null or GgufValueType.Int32))
+            throw GgufFile.Refuse("tokenizer.ggml.suppress_tokens", "gguf-key-type", "no list of token ids", Remedy);
         if (model is "gpt2" or "gemma4" && pre != "kimi-k2" && metadata.TryStrings("tokenizer.ggml.merges") is null)
             throw GgufFile.Refuse("tokenizer.ggml.merges", "gguf-key-missing", "a BPE tokenizer without merges", Remedy);
 

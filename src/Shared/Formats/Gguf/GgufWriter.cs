@@ -19,8 +19,10 @@ public sealed class GgufWriter
     public void Add(string key, bool value) => Set(key, GgufValueType.Bool, [value ? (byte)1 : (byte)0]);
     public void Add(string key, string value) => Set(key, GgufValueType.String, Text(value));
     public void Add(string key, ReadOnlySpan<int> values) => Set(key, GgufValueType.Array, Array(GgufValueType.Int32, values.Length, MemoryMarshal.AsBytes(values)));
-    public void Add(string key, ReadOnlySpan<float> values) => Set(key, GgufValueType.Array, Array(GgufValueType.Float32, values.Length, MemoryMarshal.AsBytes(values)));
-    public void Add(string key, IReadOnlyList<string> values) => Set(key, GgufValueType.Array, Array(GgufValueType.String, values.Count, [.. values.SelectMany(Text)]));
+    public void Add(string key, ReadOnlySpan<float> values) =>
+        Set(key, GgufValueType.Array, Array(GgufValueType.Float32, values.Length, MemoryMarshal.AsBytes(values)));
+    public void Add(string key, IReadOnlyList<string> values) =>
+        Set(key, GgufValueType.Array, Array(GgufValueType.String, values.Count, [.. values.SelectMany(Text)]));
 
     /// <summary>Takes over pairs of another file, all or those chosen; pairs added later replace those of the same key. Alignment is this writer's own.</summary>
     public void CopyPairs(GgufMetadata metadata, Func<string, bool>? choose = null)
@@ -72,7 +74,8 @@ public sealed class GgufWriter
             Pad(stream);
             var start = stream.Position;
             write(stream);
-            if (stream.Position - start != tensor.SizeBytes) throw new InvalidOperationException($"{tensor.Name}: {stream.Position - start} bytes written, {tensor.SizeBytes} announced");
+            if (stream.Position - start != tensor.SizeBytes)
+                throw new InvalidOperationException($"{tensor.Name}: {stream.Position - start} bytes written, {tensor.SizeBytes} announced");
         }
         Pad(stream);
     }

@@ -35,14 +35,18 @@ public sealed record HuggingFaceConfig
     /// <exception cref="RefusedException">config-invalid, config-value, architecture-unknown.</exception>
     public static HuggingFaceConfig Parse(JsonElement json)
     {
-        var modelType = json.ValueKind == JsonValueKind.Object && json.TryGetProperty("model_type", out var type) && type.ValueKind == JsonValueKind.String ? type.GetString()! : "";
+        if (json.ValueKind != JsonValueKind.Object) throw Refuse("config.json", "config-invalid", "config.json is no object");
+        var modelType = Present(json, "model_type") is { ValueKind: JsonValueKind.String } type ? type.GetString()! : "";
+        var hint = Present(json, "auto_map") is null ? "" : ", which only the code beside the model knows; it is not run";
         var family = HuggingFaceFamily.ByModelType(modelType)
-            ?? throw Refuse("model_type", "architecture-unknown", $"the unknown model_type '{modelType}'{(json.ValueKind == JsonValueKind.Object && json.TryGetProperty("auto_map", out _) ? ", which only the code beside the model knows; it is not run" : "")}", $"supported are {string.Join(", ", HuggingFaceFamily.ModelTypes)}");
+            ?? throw Refuse("model_type", "architecture-unknown", $"the unknown model_type '{modelType}'{hint}",
+                $"supported are {string.Join(", ", HuggingFaceFamily.ModelTypes)}");
 
         var hidden = Number(json, "hidden_size", MaxWidth);
         var heads = Number(json, "num_attention_heads", MaxWidth);
         var keyValueHeads = Number(json, "num_key_value_heads", MaxWidth, heads);
-        if (heads % keyValueHeads != 0) throw Refuse("num_key_value_heads", "config-value", $"{keyValueHeads} key-value heads for {heads} heads, which is no whole share");
+        if (heads % keyValueHeads != 0)
+            throw Refuse("num_key_value_heads", "config-value", $"{keyValueHeads} key-value heads for {heads} heads, which is no whole share");
         var head = Number(json, "head_dim", MaxWidth, hidden / heads);
         if (head % 2 != 0 || !json.TryGetProperty("head_dim", out var own) && hidden % heads != 0 || own.ValueKind == JsonValueKind.Null && hidden % heads != 0)
             throw Refuse("num_attention_heads", "config-value", $"{heads} heads do not divide {hidden} into even parts");
@@ -73,7 +77,8 @@ public sealed record HuggingFaceConfig
     {
         if (!Json.TryGetProperty(name, out var value) || value.ValueKind == JsonValueKind.Null) return null;
         if (value.ValueKind == JsonValueKind.Array) value = value.EnumerateArray().FirstOrDefault();
-        return value.ValueKind == JsonValueKind.Number && value.TryGetInt64(out var id) && id >= 0 && id < VocabularySize ? id : throw Refuse(name, "config-value", $"{value} is no token of {VocabularySize}");
+        return value.ValueKind == JsonValueKind.Number && value.TryGetInt64(out var id) && id >= 0 && id < VocabularySize ? id
+            : throw Refuse(name, "config-value", $"{Short(value)} is no token of {VocabularySize}");
     }
 
     private static (double Theta, JsonElement? Scaling) Rope(JsonElement json)
@@ -86,28 +91,34 @@ public sealed record HuggingFaceConfig
         var theta = scaling is { } inner && Present(inner, "rope_theta") is not null ? Real(inner, "rope_theta", 10000, 0, 1e12) : Real(json, "rope_theta", 10000, 0, 1e12);
         if (theta <= 0) throw Refuse("rope_theta", "config-value", $"{theta}; it is above 0");
         var type = scaling is { } named ? (Present(named, "rope_type") ?? Present(named, "type"))?.ToString() ?? "default" : "default";
-        if (type is not ("default" or "linear" or "dynamic" or "yarn" or "longrope" or "su" or "llama3")) throw Refuse("rope_scaling", "config-value", $"the unknown RoPE scaling '{type}'");
+        if (type is not ("default" or "linear" or "dynamic" or "yarn" or "longrope" or "su" or "llama3"))
+            throw Refuse("rope_scaling", "config-value", $"the unknown RoPE scaling '{type}'");
         return (theta, type == "default" ? null : scaling);
     }
 
     private static long Number(JsonElement json, string name, long most, long? missing = null)
     {
         if (Present(json, name) is not { } value) return missing ?? throw Refuse(name, "config-value", $"{name} is missing");
-        return value.ValueKind == JsonValueKind.Number && value.TryGetInt64(out var number) && number > 0 && number <= most ? number : throw Refuse(name, "config-value", $"{name} is {Short(value)}; it lies between 1 and {most}");
+        return value.ValueKind == JsonValueKind.Number && value.TryGetInt64(out var number) && number > 0 && number <= most ? number
+            : throw Refuse(name, "config-value", $"{name} is {Short(value)}; it lies between 1 and {most}");
     }
 
     private static double Real(JsonElement json, string name, double missing, double least, double most)
     {
         if (Present(json, name) is not { } value) return missing;
-        return value.ValueKind == JsonValueKind.Number && value.TryGetDouble(out var number) && number >= least && number <= most ? number : throw Refuse(name, "config-value", $"{name} is {Short(value)}; it lies between {least} and {most}");
+        return value.ValueKind == JsonValueKind.Number && value.TryGetDouble(out var number) && number >= least && number <= most ? number
+            : throw Refuse(name, "config-value", $"{name} is {Short(value)}; it lies between {least} and {most}");
     }
 
     private static bool Flag(JsonElement json, string name, bool missing) => Present(json, name) is not { } value ? missing
-        : value.ValueKind is JsonValueKind.True or JsonValueKind.False ? value.GetBoolean() : throw Refuse(name, "config-value", $"{name} is {Short(value)}, not true or false");
+        : value.ValueKind is JsonValueKind.True or JsonValueKind.False ? value.GetBoolean()
+        : throw Refuse(name, "config-value", $"{name} is {Short(value)}, not true or false");
 
-    private static JsonElement? Present(JsonElement json, string name) => json.TryGetProperty(name, out var value) && value.ValueKind != JsonValueKind.Null ? value : null;
+    private static JsonElement? Present(JsonElement json, string name) =>
+        json.TryGetProperty(name, out var value) && value.ValueKind != JsonValueKind.Null ? value : null;
 
     private static string Short(JsonElement value) => value.ToString() is { Length: > 40 } text ? text[..40] + "…" : value.ToString();
 
-    private static RefusedException Refuse(string field, string code, string message, string remedy = Contradiction) => new(new Error(code, message, remedy) { Field = field });
+    private static RefusedException Refuse(string field, string code, string message, string remedy = Contradiction) =>
+        new(new Error(code, message, remedy) { Field = field });
 }

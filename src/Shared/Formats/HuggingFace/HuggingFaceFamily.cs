@@ -24,7 +24,8 @@ public sealed class HuggingFaceFamily
         new("olmo2", "olmo2", "Olmo2ForCausalLM") { Norms = LayerNorms.AfterOnly, QueryKeyNorm = true, NormOverAllHeads = true },
     ];
 
-    private HuggingFaceFamily(string modelType, string architecture, string className) => (ModelType, Architecture, ClassName) = (modelType, architecture, className);
+    private HuggingFaceFamily(string modelType, string architecture, string className) =>
+        (ModelType, Architecture, ClassName) = (modelType, architecture, className);
 
     public string ModelType { get; }
 
@@ -100,7 +101,8 @@ public sealed class HuggingFaceFamily
     }
 
     /// <summary>Linear modules of a layer, by the last part of their names: what LoRA can sit on.</summary>
-    public IEnumerable<string> LinearModules() => LayerModules().Select(m => m.Here).Where(m => m.EndsWith("_proj", StringComparison.Ordinal)).Select(m => m[(m.IndexOf('.', StringComparison.Ordinal) + 1)..]);
+    public IEnumerable<string> LinearModules() =>
+        LayerModules().Select(m => m.Here).Where(m => m.EndsWith("_proj", StringComparison.Ordinal)).Select(m => m[(m.IndexOf('.', StringComparison.Ordinal) + 1)..]);
 
     /// <summary>Tensors of a whole model with their shapes (torch order).</summary>
     public IEnumerable<(string Name, long[] Shape)> Tensors(HuggingFaceConfig config)

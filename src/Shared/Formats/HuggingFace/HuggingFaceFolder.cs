@@ -31,7 +31,8 @@ public sealed class HuggingFaceFolder : IDisposable
     public SafetensorsTensor? Find(string name) => _tensors.TryGetValue(name, out var found) ? found.Tensor : null;
 
     /// <exception cref="RefusedException">The tensor is missing.</exception>
-    public float[] ReadFloats(string name) => _tensors.TryGetValue(name, out var found) ? found.File.ReadFloats(found.Tensor) : throw Refuse(name, "safetensors-tensor-missing", $"the tensor {name} is missing", Contradiction);
+    public float[] ReadFloats(string name) =>
+        _tensors.TryGetValue(name, out var found) ? found.File.ReadFloats(found.Tensor) : throw Refuse(name, "safetensors-tensor-missing", $"the tensor {name} is missing", Contradiction);
 
     /// <exception cref="RefusedException">The first thing that is wrong, with its field.</exception>
     public static HuggingFaceFolder Open(string path)
@@ -44,7 +45,7 @@ public sealed class HuggingFaceFolder : IDisposable
         {
             folder.OpenWeights();
             folder.CheckShapes();
-            folder.ReadTokenizer();
+            folder.ReadTexts();
             folder.Warnings = [.. folder.Warn()];
             return folder;
         }
@@ -61,7 +62,8 @@ public sealed class HuggingFaceFolder : IDisposable
     {
         if (File.Exists(InFolder(Index))) OpenShards();
         else if (File.Exists(InFolder("model.safetensors"))) AddFile("model.safetensors");
-        else if (Pickles().FirstOrDefault() is { } pickle) throw Refuse(pickle, "pickle-only", $"the weights are there as {pickle} only, a pickle, which can run code when it is opened", "convert the model to safetensors first, on a machine you can lose");
+        else if (Pickles().FirstOrDefault() is { } pickle)
+            throw Refuse(pickle, "pickle-only", $"the weights are there as {pickle} only, a pickle, which can run code when it is opened", "convert the model to safetensors first, on a machine you can lose");
         else throw Refuse("model.safetensors", "weights-missing", "a folder without weights", "fetch the weights (model.safetensors, or its shards and their index)");
     }
 
@@ -102,8 +104,10 @@ public sealed class HuggingFaceFolder : IDisposable
     {
         if (Find("model.embed_tokens.weight") is { Shape: [var rows, var width] })
         {
-            if (width != Config.HiddenSize) throw Refuse("hidden_size", "config-shape", $"hidden_size is {Config.HiddenSize}, embeddings have {width} numbers", Contradiction);
-            if (rows != Config.VocabularySize) throw Refuse("vocab_size", "config-shape", $"vocab_size is {Config.VocabularySize}, there are {rows} embeddings", Contradiction);
+            if (width != Config.HiddenSize)
+                throw Refuse("hidden_size", "config-shape", $"hidden_size is {Config.HiddenSize}, embeddings have {width} numbers", Contradiction);
+            if (rows != Config.VocabularySize)
+                throw Refuse("vocab_size", "config-shape", $"vocab_size is {Config.VocabularySize}, there are {rows} embeddings", Contradiction);
         }
         foreach (var (name, shape) in Config.Family.Tensors(Config))
         {
@@ -111,56 +115,26 @@ public sealed class HuggingFaceFolder : IDisposable
             {
                 var layer = name.StartsWith("model.layers.", StringComparison.Ordinal) ? string.Join('.', name.Split('.').Take(3)) + "." : null;
                 var noneOfLayer = layer is not null && !_tensors.Keys.Any(k => k.StartsWith(layer, StringComparison.Ordinal));
-                throw Refuse(noneOfLayer ? "num_hidden_layers" : name, "safetensors-tensor-missing", $"the tensor {name} is missing{(noneOfLayer ? $", like all of its layer, though num_hidden_layers is {Config.Layers}" : "")}", Contradiction);
+                throw noneOfLayer
+                    ? Refuse("num_hidden_layers", "safetensors-tensor-missing", $"num_hidden_layers is {Config.Layers}, but {layer}… has no tensors", Contradiction)
+                    : Refuse(name, "safetensors-tensor-missing", $"the tensor {name} is missing", Contradiction);
             }
-            if (!tensor.Has(shape)) throw Refuse(name, "config-shape", $"{name} is {string.Join(" × ", tensor.Shape)}, config.json asks for {string.Join(" × ", shape)}", Contradiction);
+            if (!tensor.Has(shape))
+                throw Refuse(name, "config-shape", $"{name} is {string.Join(" × ", tensor.Shape)}, config.json asks for {string.Join(" × ", shape)}", Contradiction);
             if (tensor.Type is not (SafetensorsType.F32 or SafetensorsType.F16 or SafetensorsType.BF16))
                 throw Refuse(name, "safetensors-dtype", $"{name}: weights of type {tensor.Type} are not supported", "use F32, F16 or BF16");
         }
         foreach (var name in (string[])["bos_token_id", "eos_token_id", "pad_token_id"]) Config.TokenId(name);
     }
 
-    private void ReadTokenizer()
+    private void ReadTexts()
     {
-        var tokenizerPath = InFolder("tokenizer.json");
-        if (!File.Exists(tokenizerPath)) throw Refuse("tokenizer.json", "tokenizer-missing", "no tokenizer.json in the folder", "fetch tokenizer.json");
-        var tokenizer = JsonFile.Read(tokenizerPath, "tokenizer-invalid", 64 << 20, Contradiction);
-        Vocabulary = CountTokens(tokenizer);
-        if (Vocabulary > Config.VocabularySize) throw Refuse("tokenizer.json", "tokenizer-invalid", $"tokenizer.json reaches token {Vocabulary - 1}, the model has {Config.VocabularySize} embeddings", Contradiction);
-
-        ChatTemplate = File.Exists(InFolder("chat_template.jinja")) ? ReadText("chat_template.jinja", 1 << 20) : null;
-        if (ChatTemplate is null && File.Exists(InFolder("tokenizer_config.json")))
-            ChatTemplate = TemplateOf(JsonFile.Read(InFolder("tokenizer_config.json"), "config-invalid", 8 << 20, Contradiction));
-        Licence = File.Exists(InFolder("README.md")) ? LicenceOf(ReadText("README.md", 1 << 20)) : null;
+        var tokenizer = HuggingFaceTokenizer.Read(Path);
+        (Vocabulary, ChatTemplate) = (tokenizer.Vocabulary, tokenizer.ChatTemplate);
+        if (Vocabulary > Config.VocabularySize)
+            throw Refuse(HuggingFaceTokenizer.FileName, "tokenizer-invalid", $"tokenizer.json reaches token {Vocabulary - 1}, the model has {Config.VocabularySize} embeddings", Contradiction);
+        Licence = ModelCard.Licence(Path);
     }
-
-    private static int CountTokens(JsonElement tokenizer)
-    {
-        if (tokenizer.ValueKind != JsonValueKind.Object || !tokenizer.TryGetProperty("model", out var model) || model.ValueKind != JsonValueKind.Object || !model.TryGetProperty("vocab", out var vocab))
-            throw Refuse("tokenizer.json", "tokenizer-invalid", "tokenizer.json has no model with a vocabulary", Contradiction);
-        var highest = -1L;
-        if (vocab.ValueKind == JsonValueKind.Object) highest = vocab.EnumerateObject().Select(t => Id(t.Value)).DefaultIfEmpty(-1).Max();
-        else if (vocab.ValueKind == JsonValueKind.Array) highest = vocab.GetArrayLength() - 1;
-        if (tokenizer.TryGetProperty("added_tokens", out var added) && added.ValueKind == JsonValueKind.Array)
-            foreach (var token in added.EnumerateArray())
-                highest = Math.Max(highest, token.ValueKind == JsonValueKind.Object && token.TryGetProperty("id", out var id) ? Id(id) : throw Refuse("tokenizer.json", "tokenizer-invalid", "an added token without id", Contradiction));
-        return highest is >= 0 and < 1 << 24 ? (int)highest + 1 : throw Refuse("tokenizer.json", "tokenizer-invalid", "tokenizer.json has no tokens, or impossible ids", Contradiction);
-
-        static long Id(JsonElement value) => value.ValueKind == JsonValueKind.Number && value.TryGetInt64(out var id) && id >= 0 ? id : throw Refuse("tokenizer.json", "tokenizer-invalid", "a token id that is no number", Contradiction);
-    }
-
-    private static string? TemplateOf(JsonElement config)
-    {
-        if (config.ValueKind != JsonValueKind.Object || !config.TryGetProperty("chat_template", out var template)) return null;
-        if (template.ValueKind == JsonValueKind.String) return template.GetString();
-        // Several named templates: the one called default is for chat.
-        return template.ValueKind == JsonValueKind.Array
-            ? template.EnumerateArray().Where(t => t.ValueKind == JsonValueKind.Object && t.TryGetProperty("name", out var name) && name.ValueEquals("default")).Select(t => t.GetProperty("template").GetString()).FirstOrDefault()
-            : null;
-    }
-
-    private static string? LicenceOf(string card) =>
-        card.StartsWith("---", StringComparison.Ordinal) ? card.Split('\n').Skip(1).TakeWhile(l => l.TrimEnd() != "---").Select(l => l.Trim()).FirstOrDefault(l => l.StartsWith("license:", StringComparison.Ordinal))?["license:".Length..].Trim() : null;
 
     private IEnumerable<ModelFinding> Warn()
     {
@@ -169,11 +143,11 @@ public sealed class HuggingFaceFolder : IDisposable
         if (string.IsNullOrEmpty(ChatTemplate)) yield return new("chat_template", "chat-template-missing", "no chat template: chat needs one that the user chooses");
     }
 
-    private IEnumerable<string> Pickles() =>
-        Directory.EnumerateFiles(Path).Select(f => System.IO.Path.GetFileName(f)).Where(f => f.EndsWith(".bin", StringComparison.Ordinal) && f.StartsWith("pytorch_model", StringComparison.Ordinal) || f.EndsWith(".pt", StringComparison.Ordinal) || f.EndsWith(".pth", StringComparison.Ordinal) || f.EndsWith(".ckpt", StringComparison.Ordinal) || f.EndsWith(".pkl", StringComparison.Ordinal)).Order(StringComparer.Ordinal);
-
-    private string ReadText(string name, int maxBytes) =>
-        new FileInfo(InFolder(name)).Length <= maxBytes ? File.ReadAllText(InFolder(name)) : throw Refuse(name, "template-budget", $"{name} has more than {maxBytes} bytes", "shorten it");
+    private IEnumerable<string> Pickles() => Directory.EnumerateFiles(Path)
+        .Select(file => System.IO.Path.GetFileName(file))
+        .Where(name => name.StartsWith("pytorch_model", StringComparison.Ordinal) && name.EndsWith(".bin", StringComparison.Ordinal)
+            || System.IO.Path.GetExtension(name) is ".pt" or ".pth" or ".ckpt" or ".pkl")
+        .Order(StringComparer.Ordinal);
 
     private string InFolder(string name) => System.IO.Path.Combine(Path, name);
 

@@ -16,7 +16,8 @@ public sealed class PeftAdapter : IDisposable
     public SafetensorsFile Weights { get; }
     public IReadOnlyDictionary<string, PeftPair> Pairs { get; }
 
-    public static bool IsFolder(string path) => File.Exists(Path.Combine(path, PeftConfig.FileName)) || File.Exists(Path.Combine(path, WeightsName)) || File.Exists(Path.Combine(path, "adapter_model.bin"));
+    public static bool IsFolder(string path) =>
+        File.Exists(Path.Combine(path, PeftConfig.FileName)) || File.Exists(Path.Combine(path, WeightsName)) || File.Exists(Path.Combine(path, "adapter_model.bin"));
 
     public static string TensorName(string module, char matrix) => $"{Prefix}{module}.lora_{matrix}.weight";
 
@@ -29,7 +30,8 @@ public sealed class PeftAdapter : IDisposable
         if (!File.Exists(configPath)) throw Refuse(PeftConfig.FileName, "config-missing", $"no {PeftConfig.FileName} in the folder", "fetch the missing file");
         var config = PeftConfig.Parse(JsonFile.Read(configPath, "config-invalid", 1 << 20, "export the adapter again"));
         var weightsPath = Path.Combine(path, WeightsName);
-        if (!File.Exists(weightsPath) && File.Exists(Path.Combine(path, "adapter_model.bin"))) throw Refuse("adapter_model.bin", "pickle-only", "the weights are there as adapter_model.bin only, a pickle, which can run code when it is opened", "save the adapter as safetensors");
+        if (!File.Exists(weightsPath) && File.Exists(Path.Combine(path, "adapter_model.bin")))
+            throw Refuse("adapter_model.bin", "pickle-only", "the weights are there as adapter_model.bin only, a pickle, which can run code when it is opened", "save the adapter as safetensors");
         if (!File.Exists(weightsPath)) throw Refuse(WeightsName, "weights-missing", $"no {WeightsName} in the folder", "fetch the weights");
         var weights = SafetensorsFile.Open(weightsPath);
         try
@@ -52,8 +54,10 @@ public sealed class PeftAdapter : IDisposable
         foreach (var (module, pair) in Pairs)
         {
             if (!model.Linears.TryGetValue(module, out var size)) throw Refuse(pair.A.Name, "adapter-base-mismatch", $"the base has no module {module}", OtherBase);
-            if (pair.A.Shape[1] != size.In) throw Refuse(pair.A.Name, "adapter-base-mismatch", $"{pair.A.Name} takes {pair.A.Shape[1]} numbers, the base's module {size.In}", OtherBase);
-            if (pair.B.Shape[0] != size.Out) throw Refuse(pair.B.Name, "adapter-base-mismatch", $"{pair.B.Name} gives {pair.B.Shape[0]} numbers, the base's module {size.Out}", OtherBase);
+            if (pair.A.Shape[1] != size.In)
+                throw Refuse(pair.A.Name, "adapter-base-mismatch", $"{pair.A.Name} takes {pair.A.Shape[1]} numbers, the base's module {size.In}", OtherBase);
+            if (pair.B.Shape[0] != size.Out)
+                throw Refuse(pair.B.Name, "adapter-base-mismatch", $"{pair.B.Name} gives {pair.B.Shape[0]} numbers, the base's module {size.Out}", OtherBase);
         }
     }
 
@@ -64,7 +68,8 @@ public sealed class PeftAdapter : IDisposable
         var pairs = new SortedDictionary<string, PeftPair>(StringComparer.Ordinal);
         foreach (var tensor in weights.Tensors)
         {
-            if (Module(tensor.Name) is not var (module, part)) throw Refuse(tensor.Name, "adapter-unsupported", $"{tensor.Name} is no matrix of LoRA on a linear layer", "supported are LoRA and rsLoRA on linear layers; other methods can be merged into their base first");
+            if (Module(tensor.Name) is not var (module, part))
+                throw Refuse(tensor.Name, "adapter-unsupported", $"{tensor.Name} is no matrix of LoRA on a linear layer", "supported are LoRA and rsLoRA on linear layers; other methods can be merged into their base first");
             if (part == "lora_magnitude_vector" && config.Dora) continue;
             var other = TensorName(module, part == "lora_A" ? 'B' : 'A');
             if (weights.Find(other) is not { } partner) throw Refuse(other, "adapter-tensor-missing", $"{tensor.Name} is there without {other}", OtherBase);
@@ -74,7 +79,8 @@ public sealed class PeftAdapter : IDisposable
         foreach (var (module, (a, b, magnitude)) in pairs)
         {
             if (a.Shape.Count != 2 || b.Shape.Count != 2) throw Refuse(a.Name, "adapter-unsupported", $"{a.Name} is no matrix", OtherBase);
-            if (a.Shape[0] != config.RankOf(module) || b.Shape[1] != a.Shape[0]) throw Refuse("r", "adapter-rank", $"r is {config.RankOf(module)}, but {a.Name} is {a.Shape[0]} × {a.Shape[1]} and its partner {b.Shape[0]} × {b.Shape[1]}", OtherBase);
+            if (a.Shape[0] != config.RankOf(module) || b.Shape[1] != a.Shape[0])
+                throw Refuse("r", "adapter-rank", $"r is {config.RankOf(module)}, but {a.Name} is {a.Shape[0]} × {a.Shape[1]} and its partner {b.Shape[0]} × {b.Shape[1]}", OtherBase);
             if (config.Dora && magnitude is null) throw Refuse(a.Name, "adapter-tensor-missing", $"DoRA without the magnitude of {module}", OtherBase);
         }
         return pairs;

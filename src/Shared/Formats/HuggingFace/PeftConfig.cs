@@ -64,7 +64,8 @@ public sealed record PeftConfig
     private static List<string> ReadTargets(JsonElement json)
     {
         if (!json.TryGetProperty("target_modules", out var targets) || targets.ValueKind is JsonValueKind.Null or JsonValueKind.String) return [];
-        if (targets.ValueKind != JsonValueKind.Array || targets.EnumerateArray().Any(t => t.ValueKind != JsonValueKind.String)) throw Refuse("target_modules", "config-value", "target_modules is no list of names", "export the adapter again");
+        if (targets.ValueKind != JsonValueKind.Array || targets.EnumerateArray().Any(t => t.ValueKind != JsonValueKind.String))
+            throw Refuse("target_modules", "config-value", "target_modules is no list of names", "export the adapter again");
         return [.. targets.EnumerateArray().Select(t => t.GetString()!)];
     }
 
@@ -78,7 +79,8 @@ public sealed record PeftConfig
         json.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.Number && value.TryGetDouble(out var number) && number >= least && number <= most
             ? number : throw Refuse(name, "config-value", $"{name} is missing or no number from {least} to {most}", "export the adapter again");
 
-    private static string? Text(JsonElement json, string name) => json.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String ? value.GetString() : null;
+    private static string? Text(JsonElement json, string name) =>
+        json.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String ? value.GetString() : null;
 
     private static bool Flag(JsonElement json, string name) => json.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.True;
 

@@ -63,7 +63,8 @@ public sealed class SafetensorsFile : IDisposable
 
     public void Dispose() => _file.Dispose();
 
-    internal static RefusedException Refuse(string? field, string code, string message, string remedy = Damaged) => new(new Error(code, message, remedy) { Field = field });
+    internal static RefusedException Refuse(string? field, string code, string message, string remedy = Damaged) =>
+        new(new Error(code, message, remedy) { Field = field });
 
     private static SafetensorsFile Parse(string path, SafeFileHandle file)
     {
@@ -91,7 +92,8 @@ public sealed class SafetensorsFile : IDisposable
         var end = 0L;
         foreach (var tensor in tensors)
         {
-            if (tensor.Offset != end) throw Refuse(Culprit(tensors, tensor, end), "safetensors-offsets", $"{tensor.Name} begins at byte {tensor.Offset} of the data, the tensor before ends at {end}");
+            if (tensor.Offset != end)
+                throw Refuse(Culprit(tensors, tensor, end), "safetensors-offsets", $"{tensor.Name} begins at byte {tensor.Offset} of the data, the tensor before ends at {end}");
             end = checked(tensor.Offset + tensor.SizeBytes);
         }
         if (end > dataBytes) throw Refuse(null, "safetensors-truncated", $"the data ends at byte {dataBytes} of {end}", Incomplete);

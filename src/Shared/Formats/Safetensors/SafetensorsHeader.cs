@@ -85,7 +85,8 @@ internal ref struct SafetensorsHeader
             size *= (ulong)length;
             if (size > long.MaxValue) throw SafetensorsFile.Refuse(name, "safetensors-shape", $"{string.Join(" × ", shape)} are more elements than can be counted");
         }
-        if (size != (UInt128)(end - begin)) throw SafetensorsFile.Refuse(name, "safetensors-shape", $"{string.Join(" × ", shape)} of {type} are {size} bytes, the data has {end - begin}");
+        if (size != (UInt128)(end - begin))
+            throw SafetensorsFile.Refuse(name, "safetensors-shape", $"{string.Join(" × ", shape)} of {type} are {size} bytes, the data has {end - begin}");
         return new SafetensorsTensor(name, shape, type.Value, begin, end - begin);
     }
 
@@ -104,5 +105,6 @@ internal ref struct SafetensorsHeader
 
     private string? NextProperty() => _json.Read() && _json.TokenType == JsonTokenType.PropertyName ? _json.GetString() : null;
 
-    private static RefusedException Bad(string? field, string what) => SafetensorsFile.Refuse(field, "safetensors-header", field is null ? what : $"{field}: {what}");
+    private static RefusedException Bad(string? field, string what) =>
+        SafetensorsFile.Refuse(field, "safetensors-header", field is null ? what : $"{field}: {what}");
 }

@@ -28,7 +28,8 @@ public sealed class SafetensorsWriter
         {
             var start = stream.Position;
             write(stream);
-            if (stream.Position - start != tensor.SizeBytes) throw new InvalidOperationException($"{tensor.Name}: {stream.Position - start} bytes written, {tensor.SizeBytes} announced");
+            if (stream.Position - start != tensor.SizeBytes)
+                throw new InvalidOperationException($"{tensor.Name}: {stream.Position - start} bytes written, {tensor.SizeBytes} announced");
         }
     });
 

@@ -24,6 +24,7 @@ public static class Links
     public static string Evaluation(EvaluationRunId id) => $"{Evaluations}/{id}";
     public static string NewEvaluation(ModelVersionId? tuned = null) => WithQuery($"{Evaluations}/new", ("tuned", tuned?.Value));
     public static string Deployment(DeploymentId id) => $"{Deployments}/{id}";
+    public static string NewDeployment(ModelVersionId? model = null) => WithQuery($"{Deployments}/new", ("model", model?.Value));
     public static string PlaygroundOf(DeploymentId id) => $"{Playground}?deployment={id}";
 
     private static string WithQuery(string path, params (string Name, Guid? Value)[] parameters)

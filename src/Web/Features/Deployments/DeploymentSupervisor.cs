@@ -35,8 +35,7 @@ public sealed partial class DeploymentSupervisor(ReplicaServices services, ILogg
             while (true)
             {
                 await ReconcileAsync(stoppingToken);
-                await Task.WhenAny(_wake.WaitAsync(stoppingToken), Task.Delay(Period, services.Time, stoppingToken));
-                stoppingToken.ThrowIfCancellationRequested();
+                await _wake.WaitAsync(Period, stoppingToken);
             }
         }
         catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)

@@ -1,3 +1,8 @@
+using Microsoft.EntityFrameworkCore;
+using TokenMill.Shared.Domain;
+using TokenMill.Web.Components;
+using TokenMill.Web.Components.Layout;
+
 namespace TokenMill.Web.Features.Deployments;
 
 /// <summary>Model versions kept answering under a name.</summary>
@@ -12,6 +17,10 @@ public static class DeploymentsFeature
         services.AddHostedService(provider => provider.GetRequiredService<DeploymentSupervisor>());
         services.AddScoped<DeployModelVersion>();
         services.AddScoped<ChangeDeployment>();
-        return services;
+        return services.AddSingleton(new NavigationEntry(PipelineStep.Serve, "Deployments", Links.Deployments, Icons.Deployments)
+        {
+            Watches = [typeof(Deployment)],
+            Count = async (db, cancellationToken) => await db.Deployments.CountAsync(d => d.DeletedAt == null && d.State == DeploymentState.Ready, cancellationToken) is > 0 and var ready ? new NavigationCount(ready) : null,
+        });
     }
 }

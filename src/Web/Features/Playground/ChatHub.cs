@@ -16,8 +16,10 @@ public sealed record GenerationUpdate(string? Text, GenerationState? Ended);
 /// and nothing twice; <c>Stop(id)</c> ends it.
 /// </summary>
 [Authorize(Policies.Viewer)]
-public sealed class ChatHub(PlatformDatabase database, Access access, Generations generations) : Hub
+public sealed class ChatHub(PlatformDatabase database, Access access, Generations generations, StopGeneration stopping) : Hub
 {
+    public const string Path = "/hubs/chat";
+
     public async IAsyncEnumerable<GenerationUpdate> Attach(Guid id, int offset, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         var (workspace, generation) = await FindAsync(id, cancellationToken);
@@ -36,19 +38,21 @@ public sealed class ChatHub(PlatformDatabase database, Access access, Generation
 
     public async Task Stop(Guid id)
     {
-        var (workspace, generation) = await FindAsync(id, Context.ConnectionAborted);
-        if (generations.Find(workspace, generation.Id) is { } live) await live.StopAsync();
+        var result = await stopping.RunAsync(await RequireAsync(Context.ConnectionAborted), new GenerationId(id), Context.ConnectionAborted);
+        if (!result.IsOk) throw new HubException(result.Error.Code);
     }
 
     /// <summary>The caller's own answer in the caller's workspace; anything else does not exist for them.</summary>
     private async Task<(WorkspaceId Workspace, Generation Generation)> FindAsync(Guid id, CancellationToken cancellationToken)
     {
-        if (Context.User is { } principal && await access.FindAsync(principal, cancellationToken) is { } actor)
-        {
-            await using var db = database.Open(actor.WorkspaceId);
-            var key = new GenerationId(id);
-            if (await db.Generations.SingleOrDefaultAsync(g => g.Id == key && g.UserId == actor.UserId, cancellationToken) is { } generation) return (actor.WorkspaceId, generation);
-        }
-        throw new HubException("generation-not-found");
+        var actor = await RequireAsync(cancellationToken);
+        await using var db = database.Open(actor.WorkspaceId);
+        var key = new GenerationId(id);
+        var generation = await db.Generations.SingleOrDefaultAsync(g => g.Id == key && g.UserId == actor.UserId, cancellationToken);
+        return generation is null ? throw new HubException(StopGeneration.NotFound.Code) : (actor.WorkspaceId, generation);
     }
+
+    /// <summary>Rights of now, not of when the connection was opened.</summary>
+    private async Task<Actor> RequireAsync(CancellationToken cancellationToken) =>
+        Context.User is { } principal && await access.FindAsync(principal, cancellationToken) is { } actor ? actor : throw new HubException("not-signed-in");
 }

@@ -9,7 +9,7 @@ public static class QueueText
 {
     public static string Why(QueueEntry entry, IStringLocalizer texts, Display display) => entry switch
     {
-        { Job.Error: { } error, Job.State: JobState.Failed } => $"{texts[error.Message]}. {texts[error.Remedy]}",
+        { Job.Error: { } error, Job.State: JobState.Failed } => $"{texts[error.Message].Value.AsSentence()} {texts[error.Remedy].Value.AsSentence()}",
         { Job.State: JobState.Running, Progress: { } share } => texts["{0} done", display.Percent(share)],
         { Job.State: JobState.Running } => texts["Has just begun"],
         { Job.State: JobState.Waiting, Job.WaitingReason.Length: > 0 } => texts[entry.Job.WaitingReason],

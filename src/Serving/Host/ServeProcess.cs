@@ -31,6 +31,11 @@ internal sealed class ServeProcess(ServeOptions options, StartReport report)
             report.Failed(e.Error);
             throw;
         }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            report.Failed(new Error("file-error", e.Message, "check the path, its rights and the free space"));
+            throw;
+        }
     }
 
     private async Task ServeAsync(ServedModel model, CancellationToken cancellationToken)

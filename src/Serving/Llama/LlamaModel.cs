@@ -60,6 +60,7 @@ internal sealed class LlamaModel : IDisposable
     /// <exception cref="RefusedException">The file is broken, hostile, not servable, or libllama does not take it.</exception>
     public static unsafe LlamaModel Load(string path, Action<float>? progress = null)
     {
+        ModelPath.Require(path);
         var file = GgufFile.Open(path);
         try
         {

@@ -60,7 +60,7 @@ public sealed unsafe class LlamaVocabulary : IDisposable
     /// <exception cref="RefusedException">The file is broken, hostile or contradicts itself; llama-missing; model-rejected: libllama does not take it.</exception>
     public static LlamaVocabulary Load(string ggufPath)
     {
-        if (!File.Exists(ggufPath)) throw new RefusedException("model-not-found", $"{ggufPath} does not exist", "give the path of a GGUF file");
+        ModelPath.Require(ggufPath);
         using (var file = GgufFile.Open(ggufPath)) GgufModel.CheckVocabulary(file);
         LlamaLibrary.Load();
         var parameters = LlamaModelHandle.DefaultParameters;

@@ -23,7 +23,7 @@ public sealed class EngineGoldenTests(EngineGoldenTests.SinglePrecisionSmolLm2 s
             {
                 if (_model is not null) return _model;
                 Models.WriteExpanded(Models.SmolLm2, _path, GgufType.F32);
-                return _model = Models.Load(_path, new LlamaExecutorOptions { ContextTokens = 1024, MaxRunning = 2 });
+                return _model = Models.Load(_path, new LlamaExecutorOptions { ContextTokens = 1024, MaxRunning = 2 }, new NamedAdapter("tuned", Reference.Locate("golden/smollm2/lora_qv_r4/adapter_final")));
             }
         }
 
@@ -59,6 +59,14 @@ public sealed class EngineGoldenTests(EngineGoldenTests.SinglePrecisionSmolLm2 s
         {
             File.Delete(path);
         }
+    }
+
+    [Fact]
+    public async Task SmolLm2_PeftAdapter_GivesWhatThePeftLibraryGives()
+    {
+        var after = JsonNode.Parse(File.ReadAllText(Reference.Locate("golden/smollm2/lora_qv_r4/golden.json")))!["after"]!;
+        var logits = (await single.Model.ScoreAsync(Ints(after["ids"]!), "tuned", CancellationToken.None)).LastLogits;
+        AssertNear("top 20 with the adapter", Doubles(after["top20_logprob"]!), [.. Ints(after["top20_ids"]!).Select(id => PromptScoring.LogProbability(logits, id))], 1e-3);
     }
 
     [Theory]

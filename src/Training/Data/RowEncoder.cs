@@ -8,14 +8,22 @@ namespace TokenMill.Training.Data;
 
 /// <summary>
 /// What is learned from one row. Rows of token ids are taken as they are; conversations go through the chat template;
-/// pre-training learns every token of either.
+/// pre-training learns every token of either, and every token of a plain text with its end.
 /// </summary>
-internal sealed class RowEncoder(ConversationEncoder? conversations, TrainingMethod method, int vocabularySize)
+/// <param name="conversations">Null for a model without a chat template.</param>
+/// <param name="encodeText">Ids of a whole text, with what the model expects before and after it.</param>
+internal sealed class RowEncoder(ConversationEncoder? conversations, Func<string, int[]> encodeText, TrainingMethod method, int vocabularySize)
 {
     /// <exception cref="RefusedException">The row cannot be trained; the message does not name it.</exception>
     public IReadOnlyList<EncodedExample> Encode(byte[] utf8, string format)
     {
-        var examples = format == "tokens" ? Tokens(utf8) : Conversation(utf8);
+        var examples = format switch
+        {
+            "tokens" => Tokens(utf8),
+            "text" => Text(utf8),
+            "preference" or "preference-openai" => Preference(utf8),
+            _ => Conversation(utf8),
+        };
         if (examples.Count == 0 || examples.Any(e => e.SupervisedTokens == 0))
             throw new RefusedException("nothing-supervised", "no token of the row is learned", "give it an answer to learn, or remove the row");
         return examples;
@@ -23,12 +31,41 @@ internal sealed class RowEncoder(ConversationEncoder? conversations, TrainingMet
 
     private IReadOnlyList<EncodedExample> Conversation(byte[] utf8)
     {
-        if (method == TrainingMethod.Dpo) throw new RefusedException("not-preferences", "the row is a conversation, and this method learns from pairs of answers", "choose rows with chosen and rejected, or another method");
-        var encoder = conversations ?? throw new RefusedException("no-chat-template", "the model has no chat template, so conversations cannot be encoded", "choose a model that was tuned for chat, or data of token ids");
+        Wants(pairs: false);
+        var examples = Examples(JsonNode.Parse(utf8)!.AsObject());
+        return method == TrainingMethod.Pretrain ? [.. examples.Select(e => new EncodedExample(e.Ids, e.Ids))] : examples;
+    }
+
+    private IReadOnlyList<EncodedExample> Text(byte[] utf8)
+    {
+        Wants(pairs: false);
+        var ids = encodeText(JsonNode.Parse(utf8)!["text"]!.GetValue<string>());
+        return [new EncodedExample(ids, ids)];
+    }
+
+    /// <summary>Both answers after the same prompt, of which nothing is learned.</summary>
+    private IReadOnlyList<EncodedExample> Preference(byte[] utf8)
+    {
+        Wants(pairs: true);
+        var row = JsonNode.Parse(utf8)!;
+        foreach (var message in row["prompt"]!.AsArray())
+            if (message!["role"]!.GetValue<string>() == "assistant") message["weight"] = 0;
+        return [Answer(row, "chosen"), Answer(row, "rejected")];
+    }
+
+    private EncodedExample Answer(JsonNode row, string side)
+    {
+        var messages = row["prompt"]!.AsArray().Concat(row[side]!.AsArray()).Select(m => m!.DeepClone());
+        var examples = Examples(new JsonObject { ["messages"] = new JsonArray([.. messages]), ["tools"] = row["tools"]?.DeepClone() });
+        return examples is [var only] ? only : throw new RefusedException("template-refused", $"the model's chat template writes the {side} answer in {examples.Count} pieces", "keep each answer to one message");
+    }
+
+    private IReadOnlyList<EncodedExample> Examples(JsonObject row)
+    {
+        var encoder = conversations ?? throw new RefusedException("no-chat-template", "the model has no chat template, so conversations cannot be encoded", "choose a model that was tuned for chat, or data of plain text or token ids");
         try
         {
-            var examples = encoder.Examples(JsonNode.Parse(utf8)!.AsObject());
-            return method == TrainingMethod.Pretrain ? [.. examples.Select(e => new EncodedExample(e.Ids, e.Ids))] : examples;
+            return encoder.Examples(row);
         }
         catch (TemplateException e)
         {
@@ -36,13 +73,20 @@ internal sealed class RowEncoder(ConversationEncoder? conversations, TrainingMet
         }
     }
 
+    private void Wants(bool pairs)
+    {
+        if (pairs == (method == TrainingMethod.Dpo)) return;
+        throw pairs
+            ? new RefusedException("not-sequences", "the row is a pair of answers, and this method learns from single ones", "choose other data, or another method")
+            : new RefusedException("not-preferences", "the row is a single sequence, and this method learns from pairs of answers", "choose other data, or another method");
+    }
+
     private IReadOnlyList<EncodedExample> Tokens(byte[] utf8)
     {
         using var row = JsonDocument.Parse(utf8);
         var root = row.RootElement;
         var isPair = root.TryGetProperty("chosen", out var chosen);
-        if (isPair != (method == TrainingMethod.Dpo))
-            throw new RefusedException(isPair ? "not-sequences" : "not-preferences", isPair ? "the row is a pair of answers, and this method learns from single ones" : "the row is a single sequence, and this method learns from pairs of answers", "choose other data, or another method");
+        Wants(isPair);
         return isPair ? [Sequence(chosen), Sequence(root.GetProperty("rejected"))] : [Sequence(root)];
     }
 

@@ -10,12 +10,13 @@ namespace TokenMill.Training.Data;
 /// fitted to the length limit, and kept in two stores. Bad rows are set aside and counted; a source without a good row stops the run.
 /// </summary>
 /// <param name="encoder">Null for a model without a chat template.</param>
+/// <param name="encodeText">Ids of a whole text, with what the model expects before and after it.</param>
 /// <param name="folder">Where the encoded tokens may lie while the run lasts.</param>
-public sealed class TrainingDataLoader(FineTuneSpec spec, ConversationEncoder? encoder, int vocabularySize, int maxLength, string folder)
+public sealed class TrainingDataLoader(FineTuneSpec spec, ConversationEncoder? encoder, Func<string, int[]> encodeText, int vocabularySize, int maxLength, string folder)
 {
     private const int RowsAtOnce = 512;
 
-    private readonly RowEncoder _rows = new(encoder, spec.Method, vocabularySize);
+    private readonly RowEncoder _rows = new(encoder, encodeText, spec.Method, vocabularySize);
     private readonly List<DataWarning> _warnings = [];
 
     /// <exception cref="RefusedException">A source is missing, has no good row, or a row that cannot be learned from; the message names the row.</exception>

@@ -54,7 +54,7 @@ public sealed class TrainingRun : IDisposable
         var config = _source.Config();
         _maxLength = Math.Min(spec.MaxLength ?? 2048, config.ContextLength);
         if (_source.Template() is { } template) _encoder = ConversationEncoder.For(template, _vocabulary.Value);
-        _data = new TrainingDataLoader(spec, _encoder, config.VocabularySize, _maxLength, output.Path).Load(stop.Token);
+        _data = new TrainingDataLoader(spec, _encoder, WholeText, config.VocabularySize, _maxLength, output.Path).Load(stop.Token);
         _totalSteps = TotalSteps(spec, _data.StepsPerEpoch);
 
         var type = ModelLoading.Resolve(spec.Dtype);
@@ -66,6 +66,14 @@ public sealed class TrainingRun : IDisposable
         _schedule = new LearningRateSchedule(WithDefaultWarmup(spec.Schedule), spec.Optimizer.LearningRate ?? (_adapter is null ? 1e-5 : 1e-4), _totalSteps);
         _store = new CheckpointStore(output.Checkpoints, spec.Checkpoint.Keep);
         _checkpoints = new CheckpointWriter(_store, (path, step) => events.Write(new CheckpointEvent(path, _heldUpSeconds), step));
+    }
+
+    /// <summary>A text for pre-training: BOS where the model expects it, and the end of text after it.</summary>
+    private int[] WholeText(string text)
+    {
+        var vocabulary = _vocabulary.Value;
+        var ids = vocabulary.Tokenize(text, addSpecial: true, parseSpecial: false);
+        return vocabulary.Eos >= 0 && (ids.Length == 0 || ids[^1] != vocabulary.Eos) ? [.. ids, vocabulary.Eos] : ids;
     }
 
     /// <summary>Runs until the end or until it is asked to stop. The last event it writes says which.</summary>

@@ -45,7 +45,7 @@ public sealed class TokenizerProcess : IAsyncDisposable
             {
                 if (!await _answers.MoveNextAsync().AsTask().WaitAsync(cancellationToken)) throw await WhyEndedAsync();
                 var answer = Json.Deserialize<Answer>(_answers.Current);
-                yield return new RowTokens(row, record, answer.Tokens, answer.Supervised, answer.Error);
+                yield return new RowTokens(row, record, answer.Ids?.Length ?? answer.Tokens, answer.Ids?.Length ?? answer.Supervised, answer.Error);
             }
             await sending;
         }
@@ -81,7 +81,7 @@ public sealed class TokenizerProcess : IAsyncDisposable
         }
     }
 
-    /// <summary>The conversation of a row on one line, whatever layout its file has.</summary>
+    /// <summary>The conversation or text of a row on one line; of a preference, the prompt with the chosen answer.</summary>
     private static string Request(in DatasetRow row)
     {
         using var document = JsonDocument.Parse(row.Utf8);
@@ -91,7 +91,13 @@ public sealed class TokenizerProcess : IAsyncDisposable
             json.WriteStartObject();
             json.WriteNumber("id", row.Record);
             foreach (var property in document.RootElement.EnumerateObject())
-                if (property.NameEquals("messages") || property.NameEquals("tools")) property.WriteTo(json);
+                if (property.Name is "messages" or "tools" or "text") property.WriteTo(json);
+            if (document.RootElement.TryGetProperty("chosen", out var chosen) && document.RootElement.TryGetProperty("prompt", out var prompt))
+            {
+                json.WriteStartArray("messages");
+                foreach (var message in prompt.EnumerateArray().Concat(chosen.EnumerateArray())) message.WriteTo(json);
+                json.WriteEndArray();
+            }
             json.WriteEndObject();
         }
         return Encoding.UTF8.GetString(buffer.WrittenSpan);
@@ -104,5 +110,5 @@ public sealed class TokenizerProcess : IAsyncDisposable
         return new RefusedException("tokenizer-ended", $"the tokenizer of the model ended: {line}", "check the model with ./run inspect");
     }
 
-    private sealed record Answer(int Tokens, int Supervised, Error? Error);
+    private sealed record Answer(int[]? Ids, int Tokens, int Supervised, Error? Error);
 }

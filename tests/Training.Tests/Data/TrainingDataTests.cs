@@ -129,6 +129,23 @@ public sealed class TrainingDataTests : IDisposable
     }
 
     [Fact]
+    public void Load_Texts_LearnEveryTokenAndTheEnd()
+    {
+        using var data = Load(Spec(Write(["""{"text":"ab"}"""]), "auto") with { Method = TrainingMethod.Pretrain });
+        Assert.Equal([1, 'a', 'b', 2], data.Step(0)[0].Ids);
+        Assert.Equal(data.Step(0)[0].Ids, data.Step(0)[0].Labels);
+    }
+
+    [Fact]
+    public void Load_PreferenceRows_LearnBothAnswersAndNothingOfThePrompt()
+    {
+        var path = Write(["""{"prompt":[{"role":"user","content":"q"},{"role":"assistant","content":"x"},{"role":"user","content":"r"}],"chosen":[{"role":"assistant","content":"good"}],"rejected":[{"role":"assistant","content":"bad"}]}"""]);
+        using var data = Load(Spec(path, "auto") with { Method = TrainingMethod.Dpo }, encoder: Characters());
+        Assert.Equal(["good.", "bad."], data.Step(0).Select(e => new string([.. e.Labels.Where(l => l > 0).Select(l => (char)l)])));
+        Assert.All(data.Step(0), e => Assert.StartsWith("u:q a:x.u:r a:", new string([.. e.Ids.Select(id => (char)id)]), StringComparison.Ordinal));
+    }
+
+    [Fact]
     public void Load_NoGoodRow_SaysWhy()
     {
         var refused = Assert.Throws<RefusedException>(() => Load(Spec(Write(["""{"messages":[]}"""]), "auto"), encoder: Characters()));
@@ -153,7 +170,7 @@ public sealed class TrainingDataTests : IDisposable
     }
 
     private TrainingData Load(FineTuneSpec spec, ConversationEncoder? encoder = null, int maxLength = 1024) =>
-        new TrainingDataLoader(spec, encoder, Vocabulary, maxLength, _folder).Load(TestContext.Current.CancellationToken);
+        new TrainingDataLoader(spec, encoder, text => [1, .. text.Select(c => (int)c), 2], Vocabulary, maxLength, _folder).Load(TestContext.Current.CancellationToken);
 
     private FineTuneSpec Spec(string path, string format) => new() { Model = "m", Output = _folder, Data = [new() { Path = path, Format = format }] };
 

@@ -23,6 +23,7 @@ public static class CheckWithModel
         {
             await foreach (var row in tokenizer.CountAsync(reader.Rows(cancellationToken), cancellationToken))
             {
+                if (reader.Format == "tokens") throw new RefusedException("tokens-already", "rows of token ids need no model to count them", "leave --model out");
                 var error = row.Error ?? (row.Supervised == 0 ? new Error("empty-supervision", "the model's template leaves nothing to learn in this row", "give it an answer, or remove the row") : null);
                 if (error is not null)
                 {

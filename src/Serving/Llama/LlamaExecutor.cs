@@ -24,7 +24,7 @@ internal sealed record LlamaExecutorOptions
     public int ScoredTokensPerStep { get; init; } = 64;
 
     public const long DefaultCacheBytes = 256L << 20;
-    public const int MostRunning = 128;
+    public const int LeastDefaultContext = 4096, MostRunning = 128;
 }
 
 /// <summary>
@@ -51,12 +51,11 @@ internal sealed unsafe class LlamaExecutor : IModelExecutor
     {
         Model = model;
         var type = options.KeyValueType ?? (model.IsSinglePrecision ? Llama.KeyValueType.F32 : Llama.KeyValueType.F16);
-        var cells = options.ContextTokens ?? DefaultContext(model, type, options.MaxRunning);
-        if (cells < 1) throw new RefusedException("wrong-context", $"a context of {cells} tokens is none", "give --context at least 1");
+        var cells = ContextCells(model, type, options);
 
         (MaxStepTokens, MaxRunning) = (options.StepTokens, options.MaxRunning);
         var parameters = EngineNative.llama_context_default_params();
-        parameters.n_ctx = (uint)((cells + CellGranularity - 1) / CellGranularity * CellGranularity);
+        parameters.n_ctx = cells;
         parameters.n_batch = parameters.n_ubatch = (uint)Math.Max(options.StepTokens, options.MaxRunning);
         parameters.n_seq_max = (uint)options.MaxRunning;
         parameters.n_outputs_max = (uint)(MaxStepRows = options.MaxRunning + options.ScoredTokensPerStep);
@@ -147,10 +146,18 @@ internal sealed unsafe class LlamaExecutor : IModelExecutor
         EngineNative.llama_batch_free(_batch);
     }
 
-    private static int DefaultContext(LlamaModel model, KeyValueType type, int running)
+    /// <summary>As asked, or as much as the default size holds: at least one usual conversation, at most what all requests together can use.</summary>
+    /// <exception cref="RefusedException">context-too-large: it does not fit into the memory of this machine.</exception>
+    private static uint ContextCells(LlamaModel model, KeyValueType type, LlamaExecutorOptions options)
     {
-        var fits = LlamaExecutorOptions.DefaultCacheBytes / (model.KeyValueNumbersPerToken * type.BytesPerNumber());
-        return (int)Math.Min(fits, (double)model.TrainedContext * running);
+        var bytesPerToken = model.KeyValueNumbersPerToken * type.BytesPerNumber();
+        var longest = (long)model.TrainedContext * options.MaxRunning;
+        long tokens = options.ContextTokens ?? Math.Clamp((long)(LlamaExecutorOptions.DefaultCacheBytes / bytesPerToken), Math.Min(model.TrainedContext, LlamaExecutorOptions.LeastDefaultContext), longest);
+        var cells = (tokens + CellGranularity - 1) / CellGranularity * CellGranularity;
+        var memory = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
+        if (cells * bytesPerToken > memory)
+            throw new RefusedException("context-too-large", $"keys and values of {cells} tokens take {cells * bytesPerToken / (1L << 30):0.0} GiB, the machine has {memory / (double)(1L << 30):0.0}", $"give --context at most {(long)(memory / 2 / bytesPerToken)}, or --kv-type q8_0");
+        return (uint)cells;
     }
 
     private int Decode(LlamaBatch batch, bool counts)

@@ -17,7 +17,8 @@ internal static class ChatCompletions
         var maxTokens = request.MaxCompletionTokens ?? request.MaxTokens;
         var settings = CompletionSettings.Of(request, maxTokens, request.MaxCompletionTokens is null ? "max_tokens" : "max_completion_tokens", model.Vocabulary.Count);
         model.AdapterOf(request.Model);
-        var prompt = model.Encode(ChatMessages.Check(request.Messages), request.Tools, request.ChatTemplateKwargs);
+        var tools = request.ToolChoice?.ToString() == "none" ? null : request.Tools;
+        var prompt = model.Encode(ChatMessages.Check(request.Messages), tools, request.ChatTemplateKwargs);
 
         using var answer = new Answer(model, prompt, request, settings, context.RequestAborted);
         var id = $"chatcmpl-{Guid.NewGuid():N}";

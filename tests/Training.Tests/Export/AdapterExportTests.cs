@@ -1,5 +1,4 @@
 using System.Text.Json.Nodes;
-using TokenMill.Shared;
 using TokenMill.Shared.Domain;
 using TokenMill.Shared.Formats.Gguf;
 using TokenMill.Shared.Formats.HuggingFace;
@@ -124,25 +123,6 @@ public sealed class AdapterExportTests(ITestOutputHelper output) : IDisposable
             var largest = exact[tensor.Name].Max(Math.Abs);
             Assert.InRange(exact[tensor.Name].Zip(Floats(merged, tensor.Name), (e, a) => Math.Abs(e - a)).Max(), 0, tolerance * largest);
         }
-    }
-
-    [Theory]
-    [InlineData("Q4_0", GgufType.Q4_0, 0.15)]
-    [InlineData("Q5_1", GgufType.Q5_1, 0.05)]
-    public void Merged_TypesOfLlamaCpp_AreNearAndReadBack(string type, GgufType expected, double tolerance)
-    {
-        Reference.Require(Directory.Exists(Installation.Llama), "llama.cpp's libraries");
-        using var model = GgufFile.Open(Golden("qwen3", "model.gguf"));
-        var adapter = AdapterWeights.Load(PeftFolderOf("qwen3"), model);
-        var path = Path.Combine(_scratch, "quantised.gguf");
-        GgufModelFile.WriteQuantized(path, model, ModelTensors.Merge(model, adapter), type);
-
-        using var written = GgufFile.Open(path);
-        Assert.True(GgufModel.Check(written).Servable.Yes);
-        Assert.Single(Directory.EnumerateFiles(_scratch));
-        var exact = ModelTensors.Merge(model, adapter).Single(t => t.Name == "blk.1.ffn_up.weight").ReadAll();
-        Assert.Equal(expected, written.Find("blk.1.ffn_up.weight")!.Type);
-        Assert.InRange(exact.Zip(Floats(written, "blk.1.ffn_up.weight"), (e, a) => Math.Abs(e - a)).Max(), 0, tolerance * exact.Max(Math.Abs));
     }
 
     [Fact]

@@ -11,11 +11,11 @@ public static class ChartSeries
 {
     /// <summary>
     /// Exponential moving average, corrected for its start (so that the first values are not pulled to zero).
-    /// The weight grows with the length of the run: a short run is hardly smoothed, a long one over about 1/30 of it.
+    /// The weight grows with the length of the run: a short run is hardly smoothed, a long one over about 1/60 of it.
     /// </summary>
     public static IReadOnlyList<ChartPoint> Smooth(IReadOnlyList<ChartPoint> points)
     {
-        var decay = 1 - 1 / Math.Max(2.0, points.Count / 30.0);
+        var decay = 1 - 1 / Math.Max(2.0, points.Count / 60.0);
         var smoothed = new ChartPoint[points.Count];
         double sum = 0, weight = 0;
         for (var i = 0; i < points.Count; i++)

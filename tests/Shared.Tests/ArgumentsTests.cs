@@ -16,6 +16,15 @@ public sealed class ArgumentsTests
     }
 
     [Fact]
+    public void Pairs_SeveralWordsAndSeveralTimes_AreAllTaken()
+    {
+        var arguments = new Arguments(["--map", "user=q", "assistant=a=b", "table.csv", "--map", "system=s", "--json"]);
+        Assert.Equal([("user", "q"), ("assistant", "a=b"), ("system", "s")], arguments.Pairs("--map"));
+        Assert.Equal("table.csv", arguments.Positional("FILE"));
+        Assert.Throws<UsageException>(() => new Arguments(["--map", "q"]).Pairs("--map"));
+    }
+
+    [Fact]
     public void Arguments_LeftOver_IsWrongUsage() =>
         Assert.Throws<UsageException>(() => new Arguments(["--prot", "1"]).End());
 }

@@ -53,6 +53,24 @@ public sealed class Arguments(IEnumerable<string> words)
         return values;
     }
 
+    /// <summary>An option of one or more words KEY=VALUE, possibly given several times.</summary>
+    public IReadOnlyList<(string Key, string Value)> Pairs(string name)
+    {
+        var pairs = new List<(string, string)>();
+        for (var index = _words.IndexOf(name); index >= 0; index = _words.IndexOf(name))
+        {
+            Take(index);
+            var count = pairs.Count;
+            while (index < _words.Count && !_words[index].StartsWith("--", StringComparison.Ordinal) && _words[index].Split('=', 2) is [{ Length: > 0 } key, { Length: > 0 } value])
+            {
+                pairs.Add((key, value));
+                Take(index);
+            }
+            if (pairs.Count == count) throw new UsageException($"{name} needs KEY=VALUE");
+        }
+        return pairs;
+    }
+
     public int? Int(string name)
     {
         if (Option(name) is not { } text) return null;

@@ -20,7 +20,7 @@ public static class ValidateCommand
     private static async Task<int> RunAsync(Arguments arguments, CancellationToken cancellationToken)
     {
         var format = arguments.Option("--format") ?? "auto";
-        var map = Map(arguments.Options("--map"));
+        var map = Map(arguments.Pairs("--map"));
         var model = arguments.Option("--model");
         var maxTokens = arguments.Int("--max-tokens");
         var against = arguments.Option("--against");
@@ -32,11 +32,9 @@ public static class ValidateCommand
         foreach (var path in new[] { file, against, model })
             if (path is not null && !File.Exists(path)) throw new RefusedException("file-not-found", $"{path} does not exist", "check the path");
 
-        var options = new DatasetReaderOptions { Format = format, Map = map, Against = against, Progress = Console.IsErrorRedirected ? null : new Counter() };
+        var options = new DatasetReaderOptions { Format = format, Map = map, Against = against };
         if (maxTokens is { } limit) options = options with { ContextTokens = limit };
-        var report = model is null
-            ? DatasetReader.Check(file, options, cancellationToken)
-            : await CheckWithModel.RunAsync(file, options, model, maxTokens, TimeProvider.System, cancellationToken);
+        var report = await CheckAsync(file, options, model, maxTokens, cancellationToken);
 
         if (json is { Length: > 0 }) await File.WriteAllTextAsync(json, Serialize(report) + "\n", cancellationToken);
         else await Console.Out.WriteLineAsync(json is null ? Describe(file, report) : Serialize(report));
@@ -46,16 +44,20 @@ public static class ValidateCommand
         return CommandLineHost.Refused;
     }
 
-    private static Dictionary<string, string> Map(IReadOnlyList<string> words)
+    private static async Task<DatasetReport> CheckAsync(string file, DatasetReaderOptions options, string? model, int? maxTokens, CancellationToken cancellationToken)
     {
-        var map = new Dictionary<string, string>();
-        foreach (var word in words)
-        {
-            if (word.Split('=', 2) is not [var role, { Length: > 0 } column] || role is not ("user" or "assistant" or "system"))
-                throw new UsageException($"--map is user=COLUMN, assistant=COLUMN or system=COLUMN, not '{word}'");
-            map[role] = column;
-        }
-        return map;
+        using var counter = new Counter();
+        if (!Console.IsErrorRedirected) options = options with { Progress = counter };
+        return model is null
+            ? DatasetReader.Check(file, options, cancellationToken)
+            : await CheckWithModel.RunAsync(file, options, model, maxTokens, TimeProvider.System, cancellationToken);
+    }
+
+    private static Dictionary<string, string> Map(IReadOnlyList<(string Role, string Column)> pairs)
+    {
+        if (pairs.FirstOrDefault(p => p.Role is not ("user" or "assistant" or "system")).Role is { } role)
+            throw new UsageException($"--map takes the roles user, assistant and system, not '{role}'");
+        return pairs.ToDictionary(p => p.Role, p => p.Column);
     }
 
     /// <summary>The fields of the contract are there even where they are null.</summary>
@@ -85,8 +87,20 @@ public static class ValidateCommand
         }
     }
 
-    private sealed class Counter : IProgress<long>
+    /// <summary>Rows read so far, on one line of the terminal that is wiped at the end.</summary>
+    private sealed class Counter : IProgress<long>, IDisposable
     {
-        public void Report(long value) => Console.Error.Write($"\r{value:N0} rows");
+        private bool _shown;
+
+        public void Report(long value)
+        {
+            Console.Error.Write($"\r{value:N0} rows");
+            _shown = true;
+        }
+
+        public void Dispose()
+        {
+            if (_shown) Console.Error.Write("\r\e[K");
+        }
     }
 }

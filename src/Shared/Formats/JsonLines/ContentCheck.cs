@@ -4,12 +4,14 @@ using System.Text.RegularExpressions;
 namespace TokenMill.Shared.Formats.JsonLines;
 
 /// <summary>What is worth knowing about a text before it is learned. Findings only: the text is kept as it is.</summary>
-internal sealed partial class ContentCheck
+/// <param name="enabled">False where nobody asks for findings, as in the trainer.</param>
+internal sealed partial class ContentCheck(bool enabled)
 {
     private static readonly SearchValues<char> TokenBrackets = SearchValues.Create("<[");
 
     public void Check(ReadOnlySpan<char> text, in FieldPath field, RowFindings findings)
     {
+        if (!enabled) return;
         if (TemplateToken(text) is { } token)
             findings.Warn(field, "template-token", $"contains {token}: it is learned as letters, never as the control token; remove it if it came from an export", match: token);
         HiddenCharacters.Check(text, field, findings);

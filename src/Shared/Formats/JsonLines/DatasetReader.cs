@@ -100,7 +100,7 @@ public sealed class DatasetReader(string path, DatasetReaderOptions? options = n
 
     private IRowSource Source(Stream content)
     {
-        var check = new ContentCheck();
+        var check = new ContentCheck(_options.Warnings);
         if (Format is "csv" or "tsv") return new CsvRows(content, _options.MaxRecordBytes, Format == "tsv" ? (byte)'\t' : null, _options.Map, check);
         if (Format == "text" && !FormatGuess.IsJson(path, _options)) return new TextDocument(content, _options.MaxRecordBytes, check);
         return new JsonRows(content, _options.MaxRecordBytes, Format switch

@@ -26,6 +26,7 @@ public sealed class RequestScheduler
 
     public RequestScheduler(IModelExecutor executor, SchedulerOptions options)
     {
+        if (executor.MaxStepRows <= options.MaxRunning) throw new ArgumentException("a step needs a row of logits for each running request, and one more to score prompts");
         _executor = executor;
         _options = options;
         _stepTokens = Math.Min(options.StepTokens, executor.MaxStepTokens);
@@ -83,8 +84,13 @@ public sealed class RequestScheduler
     /// <summary>The next step, or null if there is nothing to do. Valid until the next call.</summary>
     public StepPlan? Plan()
     {
-        Admit();
-        if (_running.Count > 0) PlaceRunning();
+        do
+        {
+            Admit();
+            if (_running.Count == 0) break;
+            PlaceRunning();
+        }
+        while (_plan.Parts.Count == 0);                        // a request has only made way: the others go on
         if (_plan.Operations.Count + _plan.Parts.Count == 0) return null;
         (_plan, _otherPlan) = (_otherPlan, _plan);
         _plan.Clear();

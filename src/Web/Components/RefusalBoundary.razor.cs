@@ -1,5 +1,6 @@
 using Microsoft.AspNetCore.Components;
 using Microsoft.AspNetCore.Components.Routing;
+using Microsoft.AspNetCore.Diagnostics;
 using TokenMill.Shared.Domain;
 
 namespace TokenMill.Web.Components;
@@ -15,8 +16,16 @@ public sealed partial class RefusalBoundary : IDisposable
 
     protected override void OnInitialized() => Navigation.LocationChanged += Leave;
 
+    /// <summary>While the page is first rendered; null once it is live.</summary>
+    [CascadingParameter] private HttpContext? Request { get; set; }
+
     protected override Task OnErrorAsync(Exception exception)
     {
+        if (exception is RefusedException { Error: var error } && error.Code.EndsWith("-not-found", StringComparison.Ordinal) && Request is { Response.HasStarted: false })
+        {
+            Request.Response.StatusCode = StatusCodes.Status404NotFound;
+            Request.Features.Get<IStatusCodePagesFeature>()?.Enabled = false;        // this page says it already
+        }
         if (Failures.Explain(exception) is null) LogFailure(Logger, exception);
         return Task.CompletedTask;
     }

@@ -1,0 +1,138 @@
+using System.ClientModel;
+using System.Net;
+using System.Net.Http.Headers;
+using System.Net.Http.Json;
+using System.Text.Json.Nodes;
+using OpenAI;
+using OpenAI.Chat;
+using TokenMill.Shared.Domain;
+using TokenMill.Web.Features.ApiKeys;
+using TokenMill.Web.Features.Deployments;
+using TokenMill.Web.Tests.Deployments;
+using TokenMill.Web.Tests.Hosting;
+
+namespace TokenMill.Web.Tests.Gateway;
+
+/// <summary>The public API as programs meet it.</summary>
+[Collection(DeployedPortal.Collection)]
+public sealed class GatewayTests(DeployedPortal deployed, ITestOutputHelper output)
+{
+    private static readonly CancellationToken None = CancellationToken.None;
+
+    private Portal Portal => deployed.Portal;
+
+    [Fact]
+    public async Task OpenAiClient_StreamsAndAnswers_AndEachRequestIsCountedOnce()
+    {
+        var client = new ChatClient(deployed.Starter.Name, new ApiKeyCredential(deployed.Key), new OpenAIClientOptions { Endpoint = new Uri(Portal.Address, "/v1") });
+        ChatMessage[] messages = [new UserChatMessage("How do I reset my password?")];
+        var options = new ChatCompletionOptions { Temperature = 0, MaxOutputTokenCount = 40 };
+        var before = (await deployed.UsageAsync(deployed.Starter)).Count;
+
+        var (text, parts, usage) = ("", 0, default(ChatTokenUsage));
+        await foreach (var update in client.CompleteChatStreamingAsync(messages, options))
+        {
+            foreach (var part in update.ContentUpdate) (text, parts) = (text + part.Text, parts + 1);
+            usage = update.Usage ?? usage;
+        }
+        var whole = (await client.CompleteChatAsync(messages, options)).Value;
+        await DeployedPortal.UntilAsync(async () => (await deployed.UsageAsync(deployed.Starter)).All(u => u.State == UsageState.Settled), "both requests to be settled");
+
+        Assert.True(parts > 3, $"{parts} parts");
+        Assert.Equal(whole.Content[0].Text, text);
+        Assert.Equal(deployed.Starter.Name, whole.Model);
+        var records = (await deployed.UsageAsync(deployed.Starter)).Skip(before).ToList();
+        Assert.Equal(2, records.Count);
+        Assert.All(records, r => Assert.Equal((whole.Usage.InputTokenCount, whole.Usage.OutputTokenCount), (r.PromptTokens, r.CompletionTokens)));
+        Assert.Equal(usage?.OutputTokenCount, records[0].CompletionTokens);
+    }
+
+    [Fact]
+    public async Task Refusals_HaveOpenAisShape()
+    {
+        var outsider = await Portal.AddPersonAsync("api-outsider@example.com", Role.Member);
+        var foreignKey = (await deployed.CreateKeyAsync(outsider)).Secret;
+        var stopped = await deployed.DeployAsync("resting", TokenMill.Shared.Installation.StarterModel);
+        await deployed.ChangeAsync(stopped.Id, ChangeDeployment.Change.Stop);
+        await deployed.ReachAsync(stopped.Id, DeploymentState.Stopped);
+        var ask = (string model) => $$"""{"model":"{{model}}","messages":[{"role":"user","content":"hi"}],"max_tokens":4}""";
+        (string? Key, string Body, HttpStatusCode Status, string Code)[] cases =
+        [
+            (null, ask("starter"), HttpStatusCode.Unauthorized, "missing_api_key"),
+            ("sk-wrong", ask("starter"), HttpStatusCode.Unauthorized, "invalid_api_key"),
+            (deployed.Key, ask("no-such"), HttpStatusCode.NotFound, "model_not_found"),
+            (foreignKey, ask("starter"), HttpStatusCode.NotFound, "model_not_found"),
+            (deployed.Key, "{", HttpStatusCode.BadRequest, "invalid_json"),
+            (deployed.Key, "[]", HttpStatusCode.BadRequest, "invalid_json"),
+            (deployed.Key, """{"messages":[]}""", HttpStatusCode.BadRequest, "missing_model"),
+            (deployed.Key, ask("resting"), HttpStatusCode.ServiceUnavailable, "deployment_not_ready"),
+        ];
+        foreach (var (key, body, status, code) in cases)
+        {
+            using var response = await PostAsync(key, new StringContent(body, System.Text.Encoding.UTF8, "application/json"));
+            Assert.Equal((body, status), (body, response.StatusCode));
+            var error = (await response.Content.ReadFromJsonAsync<JsonObject>())!["error"]!.AsObject();
+            Assert.Equal(["message", "type", "param", "code"], error.Select(p => p.Key));
+            Assert.Equal(code, (string?)error["code"]);
+            Assert.True(response.Headers.Contains("x-request-id"));
+        }
+        using var client = Client(foreignKey);
+        Assert.Empty((await client.GetFromJsonAsync<JsonObject>("/v1/models"))!["data"]!.AsArray());
+    }
+
+    [Fact]
+    public async Task RevokedKey_IsRefusedAtOnce()
+    {
+        var key = await deployed.CreateKeyAsync(deployed.Owner);
+        using var client = Client(key.Secret);
+        Assert.Contains((await client.GetFromJsonAsync<JsonObject>("/v1/models"))!["data"]!.AsArray(), m => (string?)m!["id"] == deployed.Starter.Name);
+
+        (await Portal.Service<RevokeApiKey>().HandleAsync(deployed.Owner, key.Id, None)).OrThrow();
+
+        Assert.Equal(HttpStatusCode.Unauthorized, (await client.GetAsync("/v1/models")).StatusCode);
+    }
+
+    [Fact]
+    public async Task Disconnect_EndsTheGeneration_AndWhatWasMadeIsCounted()
+    {
+        var deployment = await deployed.SlowAsync();
+        var before = (await deployed.MetricsAsync(deployment)).GenerationTokens;
+        var records = (await deployed.UsageAsync(deployment)).Count;
+        var body = JsonContent.Create(new { model = deployment.Name, messages = new[] { new { role = "user", content = "Tell me a long story about a mill." } }, max_tokens = 1500, temperature = 0, stream = true });
+        var chunks = 0;
+        using (var client = Client(deployed.Key))
+        using (var request = new HttpRequestMessage(HttpMethod.Post, "/v1/chat/completions") { Content = body })
+        using (var response = await client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead))
+        using (var reader = new StreamReader(await response.Content.ReadAsStreamAsync()))
+        {
+            Assert.Equal(HttpStatusCode.OK, response.StatusCode);
+            while (chunks < 6)
+                if ((await reader.ReadLineAsync())!.StartsWith("data: {", StringComparison.Ordinal)) chunks++;
+        }
+
+        var clock = System.Diagnostics.Stopwatch.StartNew();
+        await DeployedPortal.UntilAsync(async () => (await deployed.MetricsAsync(deployment)).Running == 0, "the engine to be idle");
+        var idleAfter = clock.Elapsed;
+        await DeployedPortal.UntilAsync(async () => (await deployed.UsageAsync(deployment)).All(u => u.State == UsageState.Settled), "the request to be settled");
+        var made = (await deployed.MetricsAsync(deployment)).GenerationTokens - before;
+        var record = Assert.Single((await deployed.UsageAsync(deployment)).Skip(records));
+
+        output.WriteLine($"idle after {idleAfter.TotalMilliseconds:0} ms; {chunks} chunks read, {made} tokens made, {record.CompletionTokens} counted");
+        Assert.InRange(idleAfter, TimeSpan.Zero, TimeSpan.FromSeconds(5));
+        Assert.InRange(made, 4, 400);
+        Assert.InRange(record.CompletionTokens, Math.Max(1, made - 3), made);
+    }
+
+    private HttpClient Client(string? key)
+    {
+        var client = new HttpClient { BaseAddress = Portal.Address };
+        if (key is not null) client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", key);
+        return client;
+    }
+
+    private async Task<HttpResponseMessage> PostAsync(string? key, HttpContent content)
+    {
+        using var client = Client(key);
+        return await client.PostAsync("/v1/chat/completions", content);
+    }
+}

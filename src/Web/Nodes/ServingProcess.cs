@@ -26,8 +26,9 @@ public sealed partial class ServingProcess : IAsyncDisposable
     private ServingProcess(ChildProcess child, Uri address, string secret, TimeProvider time)
     {
         (_child, _time, Address) = (child, time, address);
-        // Streams stay open for as long as an answer takes; connecting does not.
-        Client = new HttpClient(new SocketsHttpHandler { ConnectTimeout = TimeSpan.FromSeconds(5), MaxConnectionsPerServer = 256 })
+        // Streams stay open for as long as an answer takes; connecting does not. A stream that is left is closed, not read to its
+        // end in the hope of using the connection again: the engine stops when it is closed.
+        Client = new HttpClient(new SocketsHttpHandler { ConnectTimeout = TimeSpan.FromSeconds(5), MaxConnectionsPerServer = 256, MaxResponseDrainSize = 0 })
         {
             BaseAddress = address,
             Timeout = Timeout.InfiniteTimeSpan,

@@ -100,7 +100,7 @@ public sealed class GatewayTests(DeployedPortal deployed, ITestOutputHelper outp
         var records = (await deployed.UsageAsync(deployment)).Count;
         var body = JsonContent.Create(new { model = deployment.Name, messages = new[] { new { role = "user", content = "Tell me a long story about a mill." } }, max_tokens = 1500, temperature = 0, stream = true });
         var chunks = 0;
-        using (var client = Client(deployed.Key))
+        using (var client = Client(deployed.Key, drains: false))
         using (var request = new HttpRequestMessage(HttpMethod.Post, "/v1/chat/completions") { Content = body })
         using (var response = await client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead))
         using (var reader = new StreamReader(await response.Content.ReadAsStreamAsync()))
@@ -118,14 +118,15 @@ public sealed class GatewayTests(DeployedPortal deployed, ITestOutputHelper outp
         var record = Assert.Single((await deployed.UsageAsync(deployment)).Skip(records));
 
         output.WriteLine($"idle after {idleAfter.TotalMilliseconds:0} ms; {chunks} chunks read, {made} tokens made, {record.CompletionTokens} counted");
-        Assert.InRange(idleAfter, TimeSpan.Zero, TimeSpan.FromSeconds(5));
-        Assert.InRange(made, 4, 400);
+        Assert.InRange(idleAfter, TimeSpan.Zero, TimeSpan.FromSeconds(2));
+        Assert.InRange(made, 4, 150);                       // left alone, the answer has more than 200
         Assert.InRange(record.CompletionTokens, Math.Max(1, made - 3), made);
     }
 
-    private HttpClient Client(string? key)
+    /// <param name="drains">.NET's client reads on for up to 2 s after its user has gone; others close the connection at once.</param>
+    private HttpClient Client(string? key, bool drains = true)
     {
-        var client = new HttpClient { BaseAddress = Portal.Address };
+        var client = new HttpClient(drains ? new SocketsHttpHandler() : new SocketsHttpHandler { MaxResponseDrainSize = 0 }) { BaseAddress = Portal.Address };
         if (key is not null) client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", key);
         return client;
     }

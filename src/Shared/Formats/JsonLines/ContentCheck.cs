@@ -15,7 +15,7 @@ internal sealed partial class ContentCheck(bool enabled)
         if (TemplateToken(text) is { } token)
             findings.Warn(field, "template-token", $"contains {token}: it is learned as letters, never as the control token; remove it if it came from an export", match: token);
         HiddenCharacters.Check(text, field, findings);
-        if (PersonalData.Find(text) is var (type, match))
+        foreach (var (type, match) in PersonalData.Find(text))
             findings.Warn(field, "pii", $"looks like personal or secret data ({type}): {match}; replace it if it is real", match: match, type: type);
         if (Gibberish.Kind(text) is { } kind)
             findings.Warn(field, "non-text", $"does not read like language ({kind}); remove the row if nobody should learn it");

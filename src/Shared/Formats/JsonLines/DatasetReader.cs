@@ -124,9 +124,9 @@ public sealed class DatasetReader(string path, DatasetReaderOptions? options = n
         if (source.Rows == SampledRecords) Reserve((long)(SampledRecords * 1.05 / _file!.Progress));
         if (_options.Warnings && !_findings.HasErrors) Compare(source);
         foreach (var error in _findings.Errors) _errors.Add(error);
+        if (_findings.HasErrors) return true;
         if (_options.Warnings)
             foreach (var warning in _findings.Warnings) _warnings.Add(warning);
-        if (_findings.HasErrors) return true;
         _goodRows++;
         row = new DatasetRow(_findings.Row, _findings.Record, source.Hash, source.Utf8);
         return true;

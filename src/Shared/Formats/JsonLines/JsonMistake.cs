@@ -14,6 +14,7 @@ internal static class JsonMistake
         var where = $"column {Encoding.UTF8.GetCharCount(record[..at]) + 1}";
         if (rest.TrimStart(" \t\r\n"u8).IsEmpty) return $"{where}: the line ends inside the JSON value; the row was cut short, write it again in full";
         if (rest[0] < 0x20) return $"{where}: unescaped control character U+{(int)rest[0]:X4}; write it as \\u{(int)rest[0]:x4}";
+        if (at > 0 && record[at - 1] == '\\') return $"{where}: \\{Shown(rest)} is no JSON escape; write a backslash as \\\\";
         if (rest[0] is (byte)'/' or (byte)'#') return $"{where}: comments are not JSON; remove them";
         if (valueComplete) return $"{where}: more than one JSON value on the line; write one row per line";
         if (StartsWith(rest, "NaN") || StartsWith(rest, "nan")) return $"{where}: NaN is not a JSON number; use null or leave it out";
@@ -25,7 +26,7 @@ internal static class JsonMistake
         if (rest[0] is (byte)']' or (byte)'}' && before is [.., (byte)',']) return $"{where}: a comma before {(char)rest[0]}; remove it";
         return at == 0
             ? "not JSON; each row is one JSON object on a line of its own"
-            : $"{where}: not JSON, {Show(rest)} cannot stand here; write rows with a JSON library";
+            : $"{where}: not JSON, '{Shown(rest)}' cannot stand here; write rows with a JSON library";
     }
 
     /// <summary>Levels of brackets outside strings.</summary>
@@ -57,9 +58,9 @@ internal static class JsonMistake
         return text.StartsWith(utf8[..Encoding.UTF8.GetBytes(word, utf8)]);
     }
 
-    private static string Show(ReadOnlySpan<byte> rest)
+    private static string Shown(ReadOnlySpan<byte> rest)
     {
         Rune.DecodeFromUtf8(rest, out var rune, out _);
-        return $"'{rune}'";
+        return rune.ToString();
     }
 }

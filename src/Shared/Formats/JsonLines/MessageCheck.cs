@@ -45,7 +45,7 @@ internal sealed class MessageCheck(ContentCheck content, ToolCheck tools, RowTex
             _ => true,
         };
         Content(contentValue, role, new FieldPath(list, index, "content"), hasCalls, findings);
-        if (weight is { } number) learned = Weight(number, role, new FieldPath(list, index, "weight"), findings);
+        if (weight is { ValueKind: not JsonValueKind.Null } number) learned = Weight(number, role, new FieldPath(list, index, "weight"), findings);
         if (hasCalls) tools.Calls(calls!.Value, list, index, role, findings);
         if (role == "tool") tools.Result(callId, list, index, findings);
         if (role is not null) Order(role, previous, new FieldPath(list, index, "role"), findings);
@@ -120,9 +120,14 @@ internal sealed class MessageCheck(ContentCheck content, ToolCheck tools, RowTex
                 findings.Error($"{field}[{index}].type", "unsupported-content-part", "only text parts can be trained on; remove the other parts, or the row");
                 return false;
             }
-            if (value.Property("text"u8) is not { ValueKind: JsonValueKind.String } part)
+            if (value.Given("text"u8) is not { } part)
             {
                 findings.Error($"{field}[{index}].text", "missing-content", "the part has no text; write \"text\": \"…\"");
+                return false;
+            }
+            if (part.ValueKind != JsonValueKind.String)
+            {
+                findings.Error($"{field}[{index}].text", "data-type", $"the text of a part must be a string but is {part.Kind()}");
                 return false;
             }
             text.Append(part);
@@ -146,7 +151,7 @@ internal sealed class MessageCheck(ContentCheck content, ToolCheck tools, RowTex
     private static void Order(string role, string? previous, in FieldPath field, RowFindings findings)
     {
         if (role == "system" && previous is not null) findings.Warn(field, "system-not-first", "a system message after the first place: many templates drop or refuse it; put it first");
-        else if (role == "assistant" && (previous is null or "system")) findings.Warn(field, "starts-with-assistant", "the conversation begins with the assistant, and many templates refuse that; begin with the user's message");
+        else if (role == "assistant" && (previous is null || previous == "system" && field.Index == 1)) findings.Warn(field, "starts-with-assistant", "the conversation begins with the assistant, and many templates refuse that; begin with the user's message");
         else if (role == previous && (role is "user" or "assistant")) findings.Warn(field, "consecutive-same-role", $"two {role} messages in a row; join them");
     }
 

@@ -16,23 +16,30 @@ internal static partial class PersonalData
     private static readonly SearchValues<string> KeyBeginnings = SearchValues.Create(
         ["sk-", "pk-", "rk_", "AKIA", "ASIA", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xox", "AIza", "hf_", "eyJ", "PRIVATE KEY"], StringComparison.Ordinal);
 
-    /// <summary>The first finding: its kind (email, ip, phone, card, national-id, iban, secret) and the text itself.</summary>
-    public static (string Type, string Match)? Find(ReadOnlySpan<char> text)
+    /// <summary>The first finding of each kind (email, ip, phone, card, national-id, iban, secret) with the text itself.</summary>
+    public static IReadOnlyList<(string Type, string Match)> Find(ReadOnlySpan<char> text)
     {
-        if (text.ContainsAny(KeyBeginnings) && First(Secret(), text) is { } secret) return ("secret", secret);
-        if (text.Contains('@') && First(Email(), text) is { } email) return ("email", email);
-        if (!text.ContainsAny(Digits)) return null;
+        List<(string Type, string Match)>? found = null;
+        if (text.ContainsAny(KeyBeginnings)) Add(ref found, "secret", First(Secret(), text));
+        if (text.Contains('@')) Add(ref found, "email", First(Email(), text));
+        if (!text.ContainsAny(Digits)) return found ?? [];
         foreach (var match in Iban().EnumerateMatches(text))
-            if (IsIban(text.Slice(match.Index, match.Length), out var length)) return ("iban", text.Slice(match.Index, length).ToString());
+            if (IsIban(text.Slice(match.Index, match.Length), out var length)) Add(ref found, "iban", text.Slice(match.Index, length).ToString());
         if (text.Contains('.'))
             foreach (var match in IpV4().EnumerateMatches(text))
-                if (IsAddress(text.Slice(match.Index, match.Length), AddressFamily.InterNetwork)) return ("ip", text.Slice(match.Index, match.Length).ToString());
+                if (IsAddress(text.Slice(match.Index, match.Length), AddressFamily.InterNetwork)) Add(ref found, "ip", text.Slice(match.Index, match.Length).ToString());
         if (text.Contains(':'))
             foreach (var match in IpV6().EnumerateMatches(text))
-                if (IsAddress(text.Slice(match.Index, match.Length), AddressFamily.InterNetworkV6)) return ("ip", text.Slice(match.Index, match.Length).ToString());
+                if (IsAddress(text.Slice(match.Index, match.Length), AddressFamily.InterNetworkV6)) Add(ref found, "ip", text.Slice(match.Index, match.Length).ToString());
         foreach (var match in Number().EnumerateMatches(text))
-            if (Classify(text.Slice(match.Index, match.Length)) is { } found) return found;
-        return null;
+            if (Classify(text.Slice(match.Index, match.Length)) is var (type, number)) Add(ref found, type, number);
+        return found ?? [];
+    }
+
+    private static void Add(ref List<(string Type, string Match)>? found, string type, string? match)
+    {
+        if (match is null || found?.Exists(f => f.Type == type) == true) return;
+        (found ??= []).Add((type, match));
     }
 
     private static (string, string)? Classify(ReadOnlySpan<char> number)

@@ -8,4 +8,7 @@ public readonly record struct ChartPoint(double X, double Y);
 public sealed record ChartSeries(string Name, int Color, IReadOnlyList<ChartPoint> Points)
 {
     public bool Smooth { get; init; }
+
+    /// <summary>Beside the colour above the plot; else the name and the last value.</summary>
+    public string? Legend { get; init; }
 }

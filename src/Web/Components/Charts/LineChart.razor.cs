@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text;
 using Microsoft.AspNetCore.Components;
 
 namespace TokenMill.Web.Components.Charts;
@@ -31,6 +30,9 @@ public sealed partial class LineChart
 
     /// <summary>Where x will end, so that the line grows into the free place; else where the data ends.</summary>
     [Parameter] public double? XEnd { get; set; }
+
+    /// <summary>A dashed line at this x, such as where a run is now.</summary>
+    [Parameter] public double? Mark { get; set; }
     [Parameter] public bool Logarithmic { get; set; }
 
     /// <summary>Draws what was measured, without the moving averages.</summary>
@@ -46,6 +48,9 @@ public sealed partial class LineChart
     private bool IsEmpty => Series.All(s => s.Points.Count == 0);
 
     private string Spoken => IsEmpty ? EmptySentence : string.Join(", ", Series.Where(s => s.Points.Count > 0).Select(s => $"{s.Name} {Display.Significant(s.Points[^1].Y)}"));
+
+    /// <summary>Round places, and in any case the end.</summary>
+    private IEnumerable<double> XTicks => _x.Ticks.Where(tick => _x.Place(tick) < 0.88).Append(_x.High);
 
     private string XLabel(double x) => XText?.Invoke(x) ?? Display.Number(x);
 
@@ -64,40 +69,10 @@ public sealed partial class LineChart
 
     private IEnumerable<Line> Draw(ChartSeries series)
     {
-        var smooth = series.Smooth && !Raw && series.Points.Count > 2;
-        yield return new Line(Path(Thin(series.Points)), series.Color, Faint: smooth);
-        if (smooth) yield return new Line(Path(Thin(Average(series.Points))), series.Color, Faint: false);
-    }
-
-    /// <summary>Exponential moving average whose memory grows with the length of the line; corrected at the start, where it has little to average.</summary>
-    private static List<ChartPoint> Average(IReadOnlyList<ChartPoint> points)
-    {
-        var keep = 1 - 1 / Math.Clamp(points.Count / 25.0, 2, 20);
-        var (sum, weight) = (0.0, 0.0);
-        var averaged = new List<ChartPoint>(points.Count);
-        foreach (var point in points)
-        {
-            if (double.IsFinite(point.Y)) (sum, weight) = (sum * keep + point.Y * (1 - keep), weight * keep + 1 - keep);
-            if (weight > 0) averaged.Add(point with { Y = sum / weight });
-        }
-        return averaged;
-    }
-
-    /// <summary>At most so many points, always with the first and the last.</summary>
-    private static IReadOnlyList<ChartPoint> Thin(IReadOnlyList<ChartPoint> points)
-    {
-        if (points.Count <= MaxPointsPerLine) return points;
-        var stride = (points.Count - 1) / (double)(MaxPointsPerLine - 1);
-        return [.. Enumerable.Range(0, MaxPointsPerLine).Select(i => points[(int)Math.Round(i * stride)])];
-    }
-
-    private string Path(IReadOnlyList<ChartPoint> points)
-    {
-        var path = new StringBuilder();
-        var drawn = points.Where(p => _y.Shows(p.Y)).ToList();
-        foreach (var point in drawn) path.Append(CultureInfo.InvariantCulture, $"{(path.Length == 0 ? 'M' : 'L')}{_x.Place(point.X) * 1000:0.#} {1000 - _y.Place(point.Y) * 1000:0.#}");
-        if (drawn.Count == 1) path.Append("h4");                // a single value is still seen
-        return path.ToString();
+        var points = series.Points.Where(p => _y.Shows(p.Y)).ToList();
+        var smooth = series.Smooth && !Raw && points.Count > 2;
+        yield return new Line(Curve.Path(Curve.Thin(points, MaxPointsPerLine), _x, _y), series.Color, Faint: smooth);
+        if (smooth) yield return new Line(Curve.Path(Curve.Thin(Curve.Smooth(points), MaxPointsPerLine), _x, _y), series.Color, Faint: false);
     }
 
     private Column? Values(int index)

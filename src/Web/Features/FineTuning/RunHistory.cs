@@ -1,7 +1,7 @@
 using TokenMill.Shared;
 using TokenMill.Shared.Domain;
 using TokenMill.Shared.Jobs;
-using TokenMill.Web.Features.FineTuning.Charts;
+using TokenMill.Web.Components.Charts;
 
 namespace TokenMill.Web.Features.FineTuning;
 
@@ -43,7 +43,7 @@ public sealed class RunHistory
         }
     }
 
-    public ChartPoint? BestValidation => _validation.Count == 0 ? null : _validation.MinBy(p => p.Value);
+    public ChartPoint? BestValidation => _validation.Count == 0 ? null : _validation.MinBy(p => p.Y);
 
     public void Add(IEnumerable<RunEvent> events)
     {
@@ -92,8 +92,8 @@ public sealed class RunHistory
 
     private void DropAfter(int step)
     {
-        foreach (var points in new[] { _loss, _speed }) points.RemoveAll(p => p.Step > step);
-        _validation.RemoveAll(p => p.Step >= step);          // an evaluation that was due there is done again
+        foreach (var points in new[] { _loss, _speed }) points.RemoveAll(p => p.X > step);
+        _validation.RemoveAll(p => p.X >= step);          // an evaluation that was due there is done again
         _samples.RemoveAll(s => s.Step >= step);
         _checkpoints.RemoveAll(c => c.Step > step);
         if (Last?.Step > step) Last = null;

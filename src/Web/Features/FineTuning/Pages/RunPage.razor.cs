@@ -4,7 +4,7 @@ using TokenMill.Shared.Domain;
 using TokenMill.Shared.Jobs;
 using TokenMill.Web.Accounts;
 using TokenMill.Web.Components;
-using TokenMill.Web.Features.FineTuning.Charts;
+using TokenMill.Web.Components.Charts;
 using TokenMill.Web.Jobs;
 using TokenMill.Web.Lineage;
 using TokenMill.Web.Nodes;
@@ -44,7 +44,7 @@ public sealed partial class RunPage
 
     private FineTuneRunId RunId => FineTuneRunId.From(Id);
 
-    private double? Speed => _run is { IsActive: true } ? _run.TokensPerSecond : _history.Speed.Count == 0 ? null : _history.Speed.Average(p => p.Value);
+    private double? Speed => _run is { IsActive: true } ? _run.TokensPerSecond : _history.Speed.Count == 0 ? null : _history.Speed.Average(p => p.Y);
 
     private (Tone, string) Pill => _run switch
     {

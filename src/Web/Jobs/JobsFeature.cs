@@ -13,6 +13,9 @@ public static class JobsFeature
 {
     private const int MaxJobsAtOnce = 8;
 
+    /// <summary>A job scheduled again while it still ends is noticed at the next look only; Quartz's own 30 s would be added to each recovery.</summary>
+    private static readonly TimeSpan IdleWait = TimeSpan.FromSeconds(2);
+
     public static IServiceCollection AddJobs(this IServiceCollection services, DataDirectory data)
     {
         services.AddSingleton<MachineFacts>();
@@ -24,7 +27,11 @@ public static class JobsFeature
         services.AddHostedService<JobRecovery>();
         services.AddQuartz(quartz =>
         {
-            quartz.ConfigureScheduler(options => options.ShutdownJobInterruption = ShutdownJobInterruption.WhenWaitingForJobs);
+            quartz.ConfigureScheduler(options =>
+            {
+                options.ShutdownJobInterruption = ShutdownJobInterruption.WhenWaitingForJobs;
+                options.IdleWaitTime = IdleWait;
+            });
             quartz.UseDefaultThreadPool(MaxJobsAtOnce);
             quartz.UseExecutionLimits(JobScheduler.Limit);
             quartz.UsePersistentStore(store =>

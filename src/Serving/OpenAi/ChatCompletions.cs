@@ -22,7 +22,7 @@ internal static class ChatCompletions
 
         using var answer = new Answer(model, prompt, request, settings, context.RequestAborted);
         var id = $"chatcmpl-{Guid.NewGuid():N}";
-        if (request.Stream) await StreamAsync(context, answer, id, request.StreamOptions?.IncludeUsage == true);
+        if (request.Stream) await StreamAsync(context, answer, id, request.StreamOptions ?? new StreamOptions());
         else await WriteAsync(context, answer, id);
     }
 
@@ -42,7 +42,7 @@ internal static class ChatCompletions
         await context.Response.WriteAsJsonAsync(completion, Json.Options, context.RequestAborted);
     }
 
-    private static async Task StreamAsync(HttpContext context, Answer answer, string id, bool includeUsage)
+    private static async Task StreamAsync(HttpContext context, Answer answer, string id, StreamOptions options)
     {
         var events = new ServerSentEvents(context);
         events.Begin();
@@ -51,7 +51,7 @@ internal static class ChatCompletions
             await events.SendAsync(Chunk(new ChatCompletionChunk.Delta("assistant", "")));
             await foreach (var part in answer.PartsAsync(context.RequestAborted)) await events.SendAsync(Chunk(new ChatCompletionChunk.Delta(Content: part)));
             await events.SendAsync(Chunk(new ChatCompletionChunk.Delta(), answer.FinishReason) with { Timings = answer.Timings });
-            if (includeUsage) await events.SendAsync(Chunk(null) with { Usage = answer.Usage });
+            if (options.IncludeUsage) await events.SendAsync(Chunk(null) with { Usage = answer.Usage });
         }
         catch (RefusedException e)
         {
@@ -65,6 +65,7 @@ internal static class ChatCompletions
             Created = answer.Created,
             Model = answer.Model,
             Choices = delta is null ? [] : [new ChatCompletionChunk.Choice(0, delta, finishReason)],
+            Usage = options.ContinuousUsageStats ? answer.Usage : null,
         };
     }
 

@@ -21,7 +21,7 @@ internal static class Completions
         using var answer = new Answer(model, prompt, request, settings, context.RequestAborted);
         var id = $"cmpl-{Guid.NewGuid():N}";
         var echo = request.Echo ? model.Vocabulary.Decode(prompt) : "";
-        if (request.Stream) await StreamAsync(context, answer, id, echo, request.StreamOptions?.IncludeUsage == true);
+        if (request.Stream) await StreamAsync(context, answer, id, echo, request.StreamOptions ?? new StreamOptions());
         else await WriteAsync(context, answer, id, echo);
     }
 
@@ -40,22 +40,24 @@ internal static class Completions
         await context.Response.WriteAsJsonAsync(Part(answer, id, text.ToString(), answer.FinishReason) with { Usage = answer.Usage, Timings = answer.Timings }, Json.Options, context.RequestAborted);
     }
 
-    private static async Task StreamAsync(HttpContext context, Answer answer, string id, string echo, bool includeUsage)
+    private static async Task StreamAsync(HttpContext context, Answer answer, string id, string echo, StreamOptions options)
     {
         var events = new ServerSentEvents(context);
         events.Begin();
         try
         {
-            if (echo.Length > 0) await events.SendAsync(Part(answer, id, echo));
-            await foreach (var part in answer.PartsAsync(context.RequestAborted)) await events.SendAsync(Part(answer, id, part));
+            if (echo.Length > 0) await events.SendAsync(Counted(Part(answer, id, echo)));
+            await foreach (var part in answer.PartsAsync(context.RequestAborted)) await events.SendAsync(Counted(Part(answer, id, part)));
             await events.SendAsync(Part(answer, id, "", answer.FinishReason) with { Timings = answer.Timings });
-            if (includeUsage) await events.SendAsync(Part(answer, id, "") with { Choices = [], Usage = answer.Usage });
+            if (options.IncludeUsage) await events.SendAsync(Part(answer, id, "") with { Choices = [], Usage = answer.Usage });
         }
         catch (RefusedException e)
         {
             await events.SendErrorAsync(e);
         }
         await events.FinishAsync();
+
+        Completion Counted(Completion part) => options.ContinuousUsageStats ? part with { Usage = answer.Usage } : part;
     }
 
     private static Completion Part(Answer answer, string id, string text, string? finishReason = null) => new()

@@ -35,4 +35,7 @@ public abstract record CompletionOptions
 public sealed record StreamOptions
 {
     public bool IncludeUsage { get; init; }
+
+    /// <summary>Usage so far in every chunk, so that whoever counts knows it also when the stream is cut.</summary>
+    public bool ContinuousUsageStats { get; init; }
 }

@@ -6,13 +6,17 @@ using System.Text.Json.Nodes;
 namespace TokenMill.Web.Gateway;
 
 /// <summary>
-/// Reads what an engine streams, chunk by chunk, and counts tokens on the way: the engine's own count where it came to that,
-/// else the chunks that carried text.
+/// Reads what an engine streams, chunk by chunk. The engine's own count of tokens comes with each chunk, so that it is known
+/// wherever the stream ends; requests ask for that with <see cref="CountedOptions"/>.
 /// </summary>
 public sealed class EngineStream(Stream body)
 {
     private const string Done = "[DONE]";
 
+    /// <summary>The "stream_options" of the request to the engine.</summary>
+    public static JsonObject CountedOptions => new() { ["include_usage"] = true, ["continuous_usage_stats"] = true };
+
+    /// <summary>Used so far.</summary>
     public TokenCount Tokens { get; private set; }
 
     /// <summary>Chunks in order, without the closing mark. Ends early, without an error, when the engine does.</summary>
@@ -22,22 +26,13 @@ public sealed class EngineStream(Stream body)
         {
             if (item.Data == Done) yield break;
             if (JsonNode.Parse(item.Data) is not JsonObject chunk) throw new JsonException("a chunk of the engine is no object");
-            Count(chunk);
+            if (chunk["usage"] is JsonObject usage) Tokens = UsageOf(usage);
             yield return chunk;
         }
-    }
-
-    private void Count(JsonObject chunk)
-    {
-        if (chunk["usage"] is JsonObject usage) Tokens = UsageOf(usage);
-        else if (HasText(chunk)) Tokens = Tokens with { Completion = Tokens.Completion + 1 };
     }
 
     public static TokenCount UsageOf(JsonObject usage) => new(
         usage["prompt_tokens"]?.GetValue<int>() ?? 0,
         usage["prompt_tokens_details"]?["cached_tokens"]?.GetValue<int>() ?? 0,
         usage["completion_tokens"]?.GetValue<int>() ?? 0);
-
-    private static bool HasText(JsonObject chunk) => chunk["choices"] is JsonArray choices && choices.Any(c =>
-        (c?["delta"]?["content"] ?? c?["text"]) is JsonValue text && text.TryGetValue<string>(out var value) && value.Length > 0);
 }

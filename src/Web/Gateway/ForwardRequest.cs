@@ -44,7 +44,8 @@ public sealed class ForwardRequest(PlatformDatabase database, RunningDeployments
         var wantsUsage = body["stream_options"]?["include_usage"] is JsonValue include && include.TryGetValue<bool>(out var told) && told;
         if (target.EngineModel is { } engineModel) body["model"] = engineModel;
         else body.Remove("model");
-        if (streamed) body["stream_options"] = new JsonObject { ["include_usage"] = true };
+        if (streamed) body["stream_options"] = EngineStream.CountedOptions;
+        body["tenant"] = caller.WorkspaceId.ToString();
 
         await ledger.ReserveAsync(caller.RequestId, caller.WorkspaceId, target.Id, caller.KeyId, null, cancellationToken);
         var tokens = default(TokenCount);
@@ -87,8 +88,9 @@ public sealed class ForwardRequest(PlatformDatabase database, RunningDeployments
             await foreach (var chunk in stream.ChunksAsync(cancellationToken))
             {
                 counted(stream.Tokens);
-                if (!wantsUsage && chunk["choices"] is JsonArray { Count: 0 }) continue;
-                if (!wantsUsage) chunk.Remove("usage");
+                // Usage belongs into a last chunk of its own, and only where it was asked for.
+                if (chunk["choices"] is not JsonArray { Count: 0 }) chunk.Remove("usage");
+                else if (!wantsUsage) continue;
                 if (chunk.ContainsKey("model")) chunk["model"] = name;
                 await http.Response.WriteAsync($"data: {chunk.ToJsonString()}\n\n", cancellationToken);
                 await http.Response.Body.FlushAsync(cancellationToken);

@@ -120,6 +120,7 @@ public sealed class GatewayTests(DeployedPortal deployed, ITestOutputHelper outp
         output.WriteLine($"idle after {idleAfter.TotalMilliseconds:0} ms; {chunks} chunks read, {made} tokens made, {record.CompletionTokens} counted");
         Assert.InRange(idleAfter, TimeSpan.Zero, TimeSpan.FromSeconds(2));
         Assert.InRange(made, 4, 150);                       // left alone, the answer has more than 200
+        Assert.True(record.PromptTokens > 10);
         Assert.InRange(record.CompletionTokens, Math.Max(1, made - 3), made);
     }
 

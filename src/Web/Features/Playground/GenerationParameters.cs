@@ -1,6 +1,7 @@
 using System.Text.Json.Nodes;
 using TokenMill.Shared;
 using TokenMill.Shared.Domain;
+using TokenMill.Web.Gateway;
 
 namespace TokenMill.Web.Features.Playground;
 
@@ -31,7 +32,7 @@ public sealed record GenerationParameters
             ["top_p"] = TopP,
             ["max_tokens"] = MaxTokens,
             ["stream"] = true,
-            ["stream_options"] = new JsonObject { ["include_usage"] = true },
+            ["stream_options"] = EngineStream.CountedOptions,
         };
         if (engineModel is not null) request["model"] = engineModel;
         if (Seed is not null) request["seed"] = Seed;

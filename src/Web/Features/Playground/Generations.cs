@@ -93,6 +93,7 @@ public sealed partial class Generations(PlatformDatabase database, RunningDeploy
         outcome.Reserved = true;
 
         var body = GenerationParameters.Parse(generation.ParametersJson).Request(target.EngineModel, JsonNode.Parse(generation.MessagesJson)!.AsArray());
+        body["tenant"] = generation.WorkspaceId.ToString();
         using var request = new HttpRequestMessage(HttpMethod.Post, "/v1/chat/completions") { Content = JsonContent.Create(body) };
         var clock = Stopwatch.StartNew();
         using var response = await target.Engine.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancellationToken);

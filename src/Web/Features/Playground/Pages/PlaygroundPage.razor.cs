@@ -151,7 +151,7 @@ public sealed partial class PlaygroundPage
         {
             if (_script is not null) await _script.InvokeVoidAsync("leave");
         }
-        catch (JSDisconnectedException)
+        catch (Exception e) when (e is JSDisconnectedException or OperationCanceledException)
         {
             // The browser is gone, and its script with it.
         }

@@ -23,7 +23,7 @@ namespace TokenMill.Shared.ChatTemplates;
 public sealed class ConversationEncoder
 {
     /// <summary>Each turn renders its whole history, so the work grows with the square.</summary>
-    public const int MaxMessages = 2_000;
+    public const int MaxMessages = 500;
 
     private const string ThoughtStart = "<think>", ThoughtEnd = "</think>";
 
@@ -67,10 +67,11 @@ public sealed class ConversationEncoder
         var (prepared, guard) = Prepare(original, row["tools"] as JsonArray);
         var examples = new List<EncodedExample>();
         var (ids, labels) = (new List<int>(), new List<int>());
+        var prompts = new PromptTokens(this, guard);
         foreach (var turn in AssistantTurns(original))
         {
             var (prompt, reply) = Turn(prepared, turn);
-            var promptIds = Encode(prompt, guard);
+            var promptIds = prompts.Encode(prompt);
             if (!promptIds.AsSpan().StartsWith(CollectionsMarshal.AsSpan(ids))) Close();
             ids.AddRange(promptIds.AsSpan(ids.Count));
             labels.AddRange(Enumerable.Repeat(EncodedExample.Unsupervised, ids.Count - labels.Count));
@@ -180,5 +181,34 @@ public sealed class ConversationEncoder
             text = text[(at + control.Length)..];
         }
         return [.. ids];
+    }
+
+    /// <summary>
+    /// Prompts of one conversation, each mostly the one before: what stands before its last control token is not tokenised again.
+    /// Nothing changes by that, since tokenizers never look across a control token.
+    /// </summary>
+    private sealed class PromptTokens(ConversationEncoder encoder, char? guard)
+    {
+        private readonly List<int> _headIds = [];
+        private string _head = "";
+
+        public int[] Encode(string prompt)
+        {
+            if (!prompt.StartsWith(_head, StringComparison.Ordinal))
+            {
+                _head = "";
+                _headIds.Clear();
+            }
+            var tail = encoder.Encode(prompt[_head.Length..], guard);
+            int[] ids = [.. _headIds, .. tail];
+            var last = _head.Length;
+            for (var from = last + 1; from < prompt.Length && prompt.AsSpan(from).IndexOfAny(encoder._controlSearch) is var at and >= 0; from = last + 1) last = from + at;
+            if (last > _head.Length)
+            {
+                _headIds.AddRange(tail[..^encoder.Encode(prompt[last..], guard).Length]);
+                _head = prompt[..last];
+            }
+            return ids;
+        }
     }
 }

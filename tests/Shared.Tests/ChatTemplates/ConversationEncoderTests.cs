@@ -80,6 +80,29 @@ public sealed partial class ConversationEncoderTests(ITestOutputHelper output)
         Assert.True(merged > 15 && apart > 5);
     }
 
+    /// <summary>Prompts are tokenised piece by piece; the pieces must be what the whole gives, on every family's vocabulary.</summary>
+    [Theory]
+    [InlineData("llama-untied")]
+    [InlineData("mistral")]
+    [InlineData("qwen2")]
+    [InlineData("gemma3")]
+    [InlineData("phi3")]
+    [InlineData("smollm3")]
+    public void Examples_OfManyTurns_EndInThePromptTokenisedWhole(string family)
+    {
+        var path = Reference.Locate($"golden/families/{family}/model.gguf");
+        using var vocabulary = LlamaVocabulary.Load(path);
+        using var model = GgufFile.Open(path);
+        var template = ChatTemplate.ForModel(model);
+        var encoder = ConversationEncoder.For(template, vocabulary);
+        var row = Row([.. Enumerable.Range(0, 30).SelectMany(i => new[] { ("user", $" {i} plus\n{i}? "), ("assistant", $"It is {2 * i}.") })]);
+        var last = encoder.Examples(row)[^1];
+        JsonArray history = [.. row["messages"]!.AsArray().SkipLast(1).Select(m => m!.DeepClone())];
+        var whole = vocabulary.Tokenize(template.Render(history, null, addGenerationPrompt: true));
+        Assert.Equal(whole, last.Ids[..whole.Length]);
+        Assert.NotEqual(EncodedExample.Unsupervised, last.Labels[whole.Length]);
+    }
+
     [Fact]
     public void Examples_ControlTextInContent_AreLetters()
     {

@@ -1,8 +1,10 @@
 using System.Diagnostics;
 using System.Net;
+using System.Security.Cryptography;
 using Microsoft.EntityFrameworkCore;
 using TokenMill.Shared;
 using TokenMill.Shared.Domain;
+using TokenMill.Testing;
 using TokenMill.Web.Features.Deployments;
 using TokenMill.Web.Nodes;
 using TokenMill.Web.Tests.Hosting;
@@ -71,6 +73,35 @@ public sealed class DeploymentTests(DeployedPortal deployed, ITestOutputHelper o
 
         Assert.Equal("model-file-changed", failed.Error?.Code);
         Assert.NotEmpty(failed.Error!.Remedy);
+    }
+
+    /// <summary>A trained adapter is served as it was trained; one whose two forms differ (here: before and after training) takes no traffic.</summary>
+    [Theory]
+    [InlineData("adapter_final.safetensors", DeploymentState.Ready)]
+    [InlineData("adapter_init.safetensors", DeploymentState.Failed)]
+    public async Task Adapter_IsComparedWithTheTrainersOwn(string trainersFile, DeploymentState expected)
+    {
+        var family = Reference.Locate("golden/families/llama-tied");
+        Reference.Require(Portal.Service<MachineFacts>().CanTrain, "the trainer needs libtorch");
+        var weights = await deployed.ImportAsync(Path.Combine(family, "model.gguf"));
+        var folder = Directory.CreateDirectory(Path.Combine(Portal.Data.Models, Guid.NewGuid().ToString("N"))).FullName;
+        File.Copy(Path.Combine(family, "lora", "adapter_config.json"), Path.Combine(folder, "adapter_config.json"));
+        File.Copy(Path.Combine(family, "lora", trainersFile), Path.Combine(folder, "adapter_model.safetensors"));
+        var gguf = Path.Combine(family, "lora", "adapter_final.gguf");
+        var adapter = new ModelVersion(ModelVersionId.New(), deployed.Owner.WorkspaceId, weights.ModelId, 2, ModelKind.Adapter, gguf,
+            Convert.ToHexStringLower(SHA256.HashData(await File.ReadAllBytesAsync(gguf))), new FileInfo(gguf).Length, TimeProvider.System.GetUtcNow())
+        {
+            AdapterPath = Portal.Data.Relative(folder), BaseVersionId = weights.Id,
+        };
+        await Portal.Database.WriteAsync(deployed.Owner.WorkspaceId, db => { db.Add(adapter); return Task.CompletedTask; }, None);
+
+        var deployment = await deployed.ReachAsync(await deployed.BeginAsync("tuned " + trainersFile, adapter.Id), expected);
+
+        var parity = Json.Deserialize<ParityReport>(deployment.ParityJson!);
+        output.WriteLine($"{trainersFile}: mean {parity.MeanLogprobDifference:0.00000}, max {parity.MaxLogprobDifference:0.0000}");
+        Assert.Equal(expected == DeploymentState.Failed ? "parity-failed" : null, deployment.Error?.Code);
+        Assert.NotEmpty(parity.Worst[0].Text);
+        if (expected == DeploymentState.Ready) await deployed.ChangeAsync(deployment.Id, ChangeDeployment.Change.Stop);
     }
 
     [Fact]

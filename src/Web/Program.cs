@@ -55,6 +55,7 @@ public static class Program
         var app = builder.Build();
         app.UsePlatform();
         app.MapAccounts();
+        app.MapModels();
         app.MapFineTuning();
         app.MapPlayground();
         app.MapGateway();

@@ -32,11 +32,20 @@ public sealed class EngineLoopTests
     [Fact]
     public async Task RunnerBreaks_EveryoneIsToldAndTheHostToo()
     {
+        using var submitted = new ManualResetEventSlim();
         var steps = 0;
-        var executor = new FakeExecutor(10_000) { BeforeStep = () => { if (++steps == 3) throw new InvalidOperationException("broken"); } };
+        var executor = new FakeExecutor(10_000)
+        {
+            BeforeStep = () =>
+            {
+                submitted.Wait();
+                if (++steps == 3) throw new InvalidOperationException("broken");
+            },
+        };
         using var engine = new EngineLoop(executor, new SchedulerOptions { MaxRunning = 1 }, TimeProvider.System);
         var requests = Enumerable.Range(1, 3).Select(i => Requests.Greedy([i], 5_000)).ToList();
         foreach (var (request, _) in requests) engine.Submit(request);
+        submitted.Set();
         await Task.WhenAll(requests.Select(r => r.Consumer.Done.Task)).WaitAsync(Patience);
         Assert.All(requests.Where(r => !r.Consumer.Ends.Contains(EndReason.Stop)), r => Assert.Equal("engine-failed", r.Consumer.Error!.Code));
         Assert.Equal("broken", (await engine.Ended.WaitAsync(Patience))!.Message);

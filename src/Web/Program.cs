@@ -5,6 +5,7 @@ using TokenMill.Web.Components;
 using TokenMill.Web.Features.ApiKeys;
 using TokenMill.Web.Features.Datasets;
 using TokenMill.Web.Features.Deployments;
+using TokenMill.Web.Features.Evaluation;
 using TokenMill.Web.Features.FineTuning;
 using TokenMill.Web.Features.Home;
 using TokenMill.Web.Features.Models;
@@ -44,6 +45,7 @@ public static class Program
             .AddDatasets()
             .AddModels()
             .AddFineTuning()
+            .AddEvaluation()
             .AddDeployments()
             .AddPlayground()
             .AddGateway()

@@ -30,6 +30,8 @@ public sealed partial class ModelPage
 
     protected override IReadOnlySet<Type> Watches { get; } = new HashSet<Type> { typeof(Model), typeof(ModelVersion), typeof(EvaluationRun), typeof(Deployment) };
 
+    private string Types => string.Join(", ", _facts?.Types?.OrderByDescending(t => t.Value).Select(t => t.Key) ?? []);
+
     protected override async Task OnParametersSetAsync()
     {
         if (_model is null || (_model.Id.Value == Id && (Number ?? _versions[0].Number) == _version?.Number)) return;

@@ -23,7 +23,7 @@ public sealed class KillTests(ITestOutputHelper output)
     {
         Reference.Require(File.Exists(Path.Combine(Reference.Repository, ".native", "torch", "libtokenmill_torch.so")), "no libtorch on this machine");
         var random = new Random(Seed());
-        var data = await PlatformData.CreateAsync(trains: true, deploys: false);
+        await using var data = await PlatformData.CreateAsync(trains: true, deploys: false);
         var victims = Enumerable.Repeat("trainer", TrainerKills).Concat(Enumerable.Repeat("platform", PlatformKills)).ToArray();
         random.Shuffle(victims);
         var platform = await PlatformProcess.StartAsync(data.Folder);
@@ -71,7 +71,7 @@ public sealed class KillTests(ITestOutputHelper output)
     public async Task PlatformKilled_ItsChildrenEndWithinFiveSeconds()
     {
         Reference.Require(File.Exists(Path.Combine(Reference.Repository, ".native", "torch", "libtokenmill_torch.so")), "no libtorch on this machine");
-        var data = await PlatformData.CreateAsync(trains: true, deploys: true);
+        await using var data = await PlatformData.CreateAsync(trains: true, deploys: true);
         await using var platform = await PlatformProcess.StartAsync(data.Folder);
         await UntilAsync(() => data.RunStep() >= 1 && platform.Children("serve").Count > 0, () => $"{data.RunState()}\n{platform.Output}");
         await platform.KillAsync();
@@ -86,7 +86,7 @@ public sealed class KillTests(ITestOutputHelper output)
     public async Task PlatformStopped_RunIsPausedWithItsLastStepSaved_AndGoesOnAtTheNextStart()
     {
         Reference.Require(File.Exists(Path.Combine(Reference.Repository, ".native", "torch", "libtokenmill_torch.so")), "no libtorch on this machine");
-        var data = await PlatformData.CreateAsync(trains: true, deploys: false);
+        await using var data = await PlatformData.CreateAsync(trains: true, deploys: false);
         await using (var platform = await PlatformProcess.StartAsync(data.Folder))
         {
             await UntilAsync(() => data.RunStep() >= 2, () => $"{data.RunState()} {data.RunError()}\n{platform.Output}");
@@ -104,7 +104,7 @@ public sealed class KillTests(ITestOutputHelper output)
     public async Task Deployment_WithServingAndPlatformKilled_ComesBackAndAnswers()
     {
         var random = new Random(Seed());
-        var data = await PlatformData.CreateAsync(trains: false, deploys: true);
+        await using var data = await PlatformData.CreateAsync(trains: false, deploys: true);
         var victims = Enumerable.Repeat("serving", ServingKills).Concat(Enumerable.Repeat("platform", PlatformKillsWhileServing)).ToArray();
         random.Shuffle(victims);
         var platform = await PlatformProcess.StartAsync(data.Folder);

@@ -14,7 +14,7 @@ namespace TokenMill.EndToEnd.Tests.Faults;
 /// A data directory with a workspace, a data set, a tiny model, and whatever a test wants running in it. Written while no platform
 /// runs; read at any time through read-only connections, which cannot disturb the platform's own.
 /// </summary>
-internal sealed class PlatformData
+internal sealed class PlatformData : IAsyncDisposable
 {
     public const int Steps = 600, CheckpointEvery = 3, EvaluateEvery = 100;
 
@@ -77,6 +77,13 @@ internal sealed class PlatformData
         MaxSteps = Steps, MaxLength = 512, EvaluateEvery = EvaluateEvery, Samples = ["What is 1 plus 1?"], Seed = 5, Dtype = NumberFormat.Float32,
         Checkpoint = new CheckpointSpec { EverySteps = CheckpointEvery },
     };
+
+    /// <summary>Removes the folder once the last child has noticed that its platform is gone.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        for (var i = 0; i < 100 && PlatformProcess.Orphans(Folder).Count > 0; i++) await Task.Delay(100);
+        Directory.Delete(Folder, recursive: true);
+    }
 
     public string RunState() => (string)Query($"SELECT State FROM FineTuneRuns WHERE Id='{Run}'")[0][0]!;
 

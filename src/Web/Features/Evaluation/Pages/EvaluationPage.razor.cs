@@ -52,7 +52,7 @@ public sealed partial class EvaluationPage
 
     private static string Title(string metric) => metric switch { "f1" => "Token F1", "rougeL" => "ROUGE-L", "exact_match" => "Exact match", _ => "Log-likelihood a token" };
 
-    private string Score(double value) => value.ToString("0.000", System.Globalization.CultureInfo.CurrentCulture);
+    private string Score(double value) => value.ToString("0.000;−0.000;0.000", System.Globalization.CultureInfo.CurrentCulture);
 
     private string Signed(double value) => value.ToString("+0.000;−0.000;0.000", System.Globalization.CultureInfo.CurrentCulture);
 

@@ -37,7 +37,7 @@ public sealed class EvaluationRun(
     /// <summary>Begins, or goes on after its process died; what is done stays done.</summary>
     public Result Start(int totalItems, DateTimeOffset at)
     {
-        if (IsFinished) return Refusal("start");
+        if (IsFinished || CancelRequested) return Refusal("start");
         (State, TotalItems) = (EvaluationRunState.Running, totalItems);
         StartedAt ??= at;
         Attempts++;
@@ -52,9 +52,23 @@ public sealed class EvaluationRun(
         return Result.Ok;
     }
 
+    /// <summary>Its serving process died, or never answered: once more, or failed when its attempts are used up.</summary>
+    public Result Lose(Error error, DateTimeOffset at)
+    {
+        if (CancelRequested) return Cancel(at);
+        return Attempts >= MaxAttempts ? Fail(error, at) : Result.Ok;
+    }
+
+    /// <summary>The platform ended in order while it ran. Not its fault, so this start does not count.</summary>
+    public Result Interrupt()
+    {
+        if (State == EvaluationRunState.Running) Attempts = Math.Max(0, Attempts - 1);
+        return Result.Ok;
+    }
+
     public Result Succeed(string summaryJson, DateTimeOffset at)
     {
-        if (State != EvaluationRunState.Running) return Refusal("finish");
+        if (State != EvaluationRunState.Running || CancelRequested) return Refusal("finish");
         (State, SummaryJson, FinishedAt) = (EvaluationRunState.Succeeded, summaryJson, at);
         return Result.Ok;
     }

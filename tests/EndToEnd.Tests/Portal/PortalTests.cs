@@ -133,6 +133,7 @@ public sealed partial class PortalTests(ITestOutputHelper output)
         await portal.PageAsync("/evaluations/[0-9a-f-]{36}");
         await portal.StateAsync("Finished", 60);
         var item = portal.Tab.Locator("article.item").First;
+        await item.Locator("summary").ClickAsync();
         foreach (var side in new[] { "Wanted", "Base", "Tuned" }) await Expect(item.GetByText(side, new() { Exact = true })).ToBeVisibleAsync();
         await portal.LookAsync("evaluation");
         Log("evaluation");

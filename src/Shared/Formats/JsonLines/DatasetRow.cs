@@ -10,9 +10,12 @@ public readonly record struct DatasetRow(long Row, long Record, ulong Hash, Read
 {
     public JsonObject Parse() => JsonNode.Parse(Utf8.Span)!.AsObject();
 
+    /// <summary>Spread evenly over all values by the content of the row: its place where rows are split or sampled.</summary>
+    public ulong SplitKey => StableHash.Mix(Hash);
+
     /// <summary>
     /// Whether the row belongs to the held-out share of its data set. The hash of its content decides, so a row stays on its side
     /// when others come or go, and equal rows stand on the same side.
     /// </summary>
-    public bool IsHeldOut(double fraction) => StableHash.Mix(Hash) < fraction * ulong.MaxValue;
+    public bool IsHeldOut(double fraction) => SplitKey < fraction * ulong.MaxValue;
 }

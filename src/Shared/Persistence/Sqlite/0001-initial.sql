@@ -305,6 +305,7 @@ CREATE TABLE "EvaluationItems" (
     "BaseLogLikelihood" REAL NULL,
     "TunedLogLikelihood" REAL NULL,
     "ReferenceTokens" INTEGER NOT NULL,
+    "SetAside" TEXT NULL,
     CONSTRAINT "PK_EvaluationItems" PRIMARY KEY ("RunId", "Index"),
     CONSTRAINT "FK_EvaluationItems_EvaluationRuns_RunId" FOREIGN KEY ("RunId") REFERENCES "EvaluationRuns" ("Id") ON DELETE CASCADE
 );

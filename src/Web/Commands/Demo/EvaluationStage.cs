@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using TokenMill.Shared.Domain;
 using TokenMill.Web.Features.Evaluation;
 using TokenMill.Web.Features.Evaluation.Metrics;
 
@@ -15,9 +16,7 @@ internal static class EvaluationStage
         var scores = new (double F1, double RougeL, double LogLikelihood)[rows.Count];
         await Parallel.ForAsync(0, rows.Count, new ParallelOptions { MaxDegreeOfParallelism = AtOnce, CancellationToken = cancellationToken }, async (i, token) =>
         {
-            var item = EvaluationCase.Of(rows[i]);
-            var answer = await engine.AnswerAsync(item.Prompt, MaxAnswerTokens, token);
-            scores[i] = (Squad.F1(answer, [item.Reference]), Rouge.L(answer, [item.Reference]).F1, await engine.MeanLogLikelihoodAsync(item.Messages, token));
+            scores[i] = await ScoreAsync(engine, rows[i], token);
             progress();
         });
         return new Dictionary<string, double>
@@ -26,5 +25,19 @@ internal static class EvaluationStage
             ["rougeL"] = scores.Average(s => s.RougeL),
             ["mean_log_likelihood"] = scores.Average(s => s.LogLikelihood),
         };
+    }
+
+    private static async Task<(double F1, double RougeL, double LogLikelihood)> ScoreAsync(EvaluatedEngine engine, JsonNode row, CancellationToken cancellationToken)
+    {
+        try
+        {
+            var item = EvaluationCase.Of(row);
+            var answer = await engine.AnswerAsync(item.Prompt, MaxAnswerTokens, cancellationToken);
+            return (Squad.F1(answer, [item.Reference]), Rouge.L(answer, [item.Reference]).F1, (await engine.ReplyLikelihoodAsync(item.Messages, cancellationToken)).Mean);
+        }
+        catch (RowNotAskableException e)
+        {
+            throw new RefusedException(e.Error, e);
+        }
     }
 }

@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Security.Cryptography;
 using System.Text.Json.Nodes;
 using Microsoft.EntityFrameworkCore;
 using TokenMill.Shared;
@@ -100,14 +99,7 @@ public sealed class DeploymentReplica(DeploymentId id, WorkspaceId workspace, Re
     /// <summary>The files are there, are the ones that were imported, and are sound; what was done, in words.</summary>
     private async Task<string> CheckAsync(DeployedModel model, CancellationToken cancellationToken)
     {
-        foreach (var version in new[] { model.Weights, model.Adapter }.OfType<ModelVersion>())
-        {
-            var path = services.Data.Resolve(version.Path);
-            if (!File.Exists(path)) throw new RefusedException("model-file-missing", $"{Path.GetFileName(path)} is no longer in the store", "import the model again");
-            await using var stream = File.OpenRead(path);
-            if (Convert.ToHexStringLower(await SHA256.HashDataAsync(stream, cancellationToken)) != version.Sha256)
-                throw new RefusedException("model-file-changed", $"{Path.GetFileName(path)} is not the file that was imported: its SHA-256 differs", "the disk or somebody changed it; import the model again");
-        }
+        foreach (var version in new[] { model.Weights, model.Adapter }.OfType<ModelVersion>()) await services.Files.RequireUnchangedAsync(version, cancellationToken);
         using var weights = GgufFile.Open(services.Data.Resolve(model.Weights.Path));
         GgufModel.Check(weights);
         return "the files are the ones that were imported (SHA-256)";

@@ -1,5 +1,6 @@
 using TokenMill.Shared.Domain;
 using TokenMill.Shared.Persistence;
+using TokenMill.Web.Features.Models;
 using TokenMill.Web.Hosting;
 using TokenMill.Web.Nodes;
 
@@ -7,4 +8,4 @@ namespace TokenMill.Web.Features.Deployments;
 
 /// <summary>What every replica works with.</summary>
 public sealed record ReplicaServices(
-    PlatformDatabase Database, DataDirectory Data, MachineFacts Machine, CoreSharing Cores, ParityCheck Parity, RunningDeployments Running, TimeProvider Time);
+    PlatformDatabase Database, DataDirectory Data, ModelFiles Files, MachineFacts Machine, CoreSharing Cores, ParityCheck Parity, RunningDeployments Running, TimeProvider Time);

@@ -10,7 +10,7 @@ public sealed record EvaluationCase(JsonArray Messages, JsonArray Prompt, string
     {
         var messages = row["messages"]!.AsArray();
         var last = Enumerable.Range(0, messages.Count).LastOrDefault(i => messages[i]!["role"]!.GetValue<string>() == "assistant", -1);
-        if (last < 1) throw new RefusedException("no-reply", "the conversation has no reply after a question", "remove it from the dataset");
+        if (last < 1) throw new RowNotAskableException(new Error("no-reply", "the conversation has no reply after a question", "remove it from the dataset"));
         return new(
             [.. messages.Take(last + 1).Select(m => m!.DeepClone())],
             [.. messages.Take(last).Select(m => m!.DeepClone())],
@@ -18,7 +18,7 @@ public sealed record EvaluationCase(JsonArray Messages, JsonArray Prompt, string
     }
 
     /// <summary>Content is a text, or a list of text parts.</summary>
-    private static string TextOf(JsonNode? content) => content switch
+    public static string TextOf(JsonNode? content) => content switch
     {
         JsonValue text => text.GetValue<string>(),
         JsonArray parts => string.Concat(parts.Select(p => p?["text"]?.GetValue<string>())),

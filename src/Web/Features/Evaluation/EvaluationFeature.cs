@@ -11,7 +11,7 @@ public static class EvaluationFeature
 {
     public static IServiceCollection AddEvaluation(this IServiceCollection services)
     {
-        services.AddSingleton<StartEvaluation>().AddSingleton<IJobHandler, EvaluationJob>();
+        services.AddSingleton<StartEvaluation>().AddSingleton<EvaluationRows>().AddSingleton<IJobHandler, EvaluationJob>();
         services.AddSingleton(new NavigationEntry(PipelineStep.Prove, "Evaluations", Links.Evaluations, Icons.Evaluations)
         {
             Watches = [typeof(EvaluationRun)],

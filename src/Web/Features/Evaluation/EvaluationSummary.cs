@@ -19,6 +19,7 @@ public sealed record EvaluationSummary(IReadOnlyList<MetricSummary> Metrics)
 {
     public int Version { get; init; } = 1;
 
+    /// <summary>Of the items that were scored; there is at least one.</summary>
     public static EvaluationSummary Of(IReadOnlyList<EvaluationItem> items)
     {
         var scores = items.Select(i => JsonNode.Parse(i.ScoresJson)!).ToList();

@@ -8,7 +8,7 @@ using TokenMill.Web.Jobs;
 
 namespace TokenMill.Web.Features.Evaluation;
 
-/// <summary>Puts a comparison of a tuned model with its base into the queue, on the rows that its fine-tune kept aside or on all.</summary>
+/// <summary>Puts a comparison of a tuned model with its base into the queue, on the rows that its fine-tune kept aside (a sample where it kept none) or on all.</summary>
 public sealed class StartEvaluation(PlatformDatabase database, JobQueue queue, TimeProvider time)
 {
     public sealed record Command(ModelVersionId Tuned, DatasetVersionId Dataset, bool AllRows);
@@ -28,9 +28,8 @@ public sealed class StartEvaluation(PlatformDatabase database, JobQueue queue, T
             if (data.WhyNotUsable() is { } unusable) return unusable;
             var run = await db.FineTuneRuns.SingleOrDefaultAsync(r => r.Id == tuned.FineTuneRunId, cancellationToken);
             var keptAside = run is null ? null : FineTuneSpec.Parse(run.SpecJson).Validation?.Fraction;
-            if (!command.AllRows && keptAside is not > 0) return new Error("nothing-held-out", "The fine-tune kept no rows aside", "evaluate on all rows");
             var model = await db.Models.SingleAsync(m => m.Id == tuned.ModelId, cancellationToken);
-            var options = new EvaluationOptions(command.AllRows ? null : keptAside);
+            var options = new EvaluationOptions(command.AllRows || keptAside is not > 0 ? null : keptAside) { IsSample = !command.AllRows && keptAside is not > 0 };
             evaluation = new EvaluationRun(EvaluationRunId.New(), actor.WorkspaceId, $"{model.Name} v{tuned.Number}", data.Id, baseId, tuned.Id, Json.Serialize(options), actor.UserId, time.GetUtcNow());
             job = new Job(JobId.New(), actor.WorkspaceId, JobKind.Evaluation, evaluation.Id.Value, evaluation.Name, ExecutionGroup.Cpu, actor.UserId, time.GetUtcNow());
             db.AddRange(evaluation, job);

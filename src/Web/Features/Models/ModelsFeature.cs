@@ -12,6 +12,7 @@ public static class ModelsFeature
     {
         services.AddSingleton<SeedStarterModel>();
         services.AddHostedService(provider => provider.GetRequiredService<SeedStarterModel>());
+        services.AddSingleton<ModelFiles>();
         services.AddSingleton<ImportModel>();
         services.AddSingleton<DeleteModel>();
         services.AddSingleton(new NavigationEntry(PipelineStep.Tune, "Models", Links.Models, Icons.Models)

@@ -44,7 +44,8 @@ public sealed record EvaluatedEngine(ServingProcess Engine, string? Adapter)
             using var response = await Engine.Client.PostAsJsonAsync(path, body, cancellationToken);
             var answer = await response.Content.ReadFromJsonAsync<JsonNode>(cancellationToken) ?? throw new JsonException($"{path} answered null");
             if (response.IsSuccessStatusCode) return answer;
-            var refusal = new Error(Text(answer, "code") ?? "engine-refused", Text(answer, "message") ?? $"{path} answered {(int)response.StatusCode}", "see the log of the portal");
+            // On the wire codes are written as OpenAI writes them, with underscores.
+            var refusal = new Error(Text(answer, "code")?.Replace('_', '-') ?? "engine-refused", Text(answer, "message") ?? $"{path} answered {(int)response.StatusCode}", "see the log of the portal");
             throw response.StatusCode == HttpStatusCode.BadRequest || refusal.Code == "cache-exhausted" ? new RowNotAskableException(refusal) : new RefusedException(refusal);
         }
         catch (Exception e) when (e is HttpRequestException or IOException)

@@ -13,12 +13,12 @@ namespace TokenMill.Web.Features.Evaluation;
 
 /// <summary>
 /// Asks base and tuned the same rows, greedily, through serving processes of its own, and stores each item when it is scored: after
-/// a crash only the missing ones are asked. A row that cannot be asked is set aside with its reason and ends nothing.
+/// a crash only the missing ones are asked. One row at a time: what an engine computes depends a little on what else stands in the
+/// batch, and that must not look like a difference between the models. A row that cannot be asked is set aside with its reason and ends nothing.
 /// </summary>
 public sealed partial class EvaluationJob(PlatformDatabase database, DataDirectory data, ModelFiles files, EvaluationRows rows, CoreSharing cores, TimeProvider time, ILogger<EvaluationJob> log) : IJobHandler
 {
     private const string AdapterName = "tuned";
-    private const int AtOnce = 4;
     private static readonly TimeSpan CrashPause = TimeSpan.FromSeconds(1);
 
     private readonly Dictionary<EvaluationRunId, CancellationTokenSource> _running = [];
@@ -103,8 +103,8 @@ public sealed partial class EvaluationJob(PlatformDatabase database, DataDirecto
         await using var baseProcess = await StartAsync(baseModel, tuned.Kind == ModelKind.Adapter ? tuned : null, cancellationToken);
         await using var tunedProcess = tuned.Kind == ModelKind.Adapter ? null : await StartAsync(tuned, null, cancellationToken);
         var (first, second) = (new EvaluatedEngine(baseProcess, null), new EvaluatedEngine(tunedProcess ?? baseProcess, tunedProcess is null ? AdapterName : null));
-        await Parallel.ForEachAsync(chosen.Where(c => !done.Contains(c.Index)), new ParallelOptions { MaxDegreeOfParallelism = AtOnce, CancellationToken = cancellationToken },
-            async (row, token) => await SaveAsync(await AskAsync(run, row.Index, row.Row, first, second, token), token));
+        foreach (var (index, row) in chosen.Where(c => !done.Contains(c.Index)))
+            await SaveAsync(await AskAsync(run, index, row, first, second, cancellationToken), cancellationToken);
         await FinishAsync(run, cancellationToken);
     }
 
@@ -159,7 +159,7 @@ public sealed partial class EvaluationJob(PlatformDatabase database, DataDirecto
 
     private async Task<ServingProcess> StartAsync(ModelVersion weights, ModelVersion? adapter, CancellationToken cancellationToken)
     {
-        var options = new ServingOptions(data.Resolve(weights.Path)) { Adapters = adapter is null ? [] : [(AdapterName, data.Resolve(adapter.Path))], Parallel = AtOnce, Threads = cores.ServingThreads };
+        var options = new ServingOptions(data.Resolve(weights.Path)) { Adapters = adapter is null ? [] : [(AdapterName, data.Resolve(adapter.Path))], Parallel = 1, Threads = cores.ServingThreads };
         var process = await ServingProcess.StartAsync(options, time, null, cancellationToken);
         await cores.AddAsync(process, cancellationToken);
         return process;

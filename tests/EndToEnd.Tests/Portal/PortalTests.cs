@@ -13,13 +13,15 @@ using static Microsoft.Playwright.Assertions;
 namespace TokenMill.EndToEnd.Tests.Portal;
 
 /// <summary>One person's way from an empty data directory to a program that talks to the tuned model, all of it in the browser.</summary>
-public sealed partial class PortalTests(ITestOutputHelper output)
+public sealed partial class PortalTests(ITestOutputHelper output) : IDisposable
 {
     private const string Name = "household";
-    private const int LongAnswer = 900;
+    private const int LongAnswer = 3000;
 
     private readonly Stopwatch _clock = Stopwatch.StartNew();
     private readonly string _folder = Directory.CreateTempSubdirectory("tokenmill-portal-").FullName;
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
 
     [Fact]
     public async Task Portal_FromEmptyDataDirectory_LeadsToTunedModelThatAnswersPrograms()
@@ -31,12 +33,13 @@ public sealed partial class PortalTests(ITestOutputHelper output)
         {
             await SetUpAsync(portal, platform);
             await ImportDatasetAsync(portal);
-            await ImportModelAsync(portal);
+            var model = await ImportModelAsync(portal);
             var run = await FineTuneAsync(portal);
             await EvaluateAsync(portal, run);
-            var deployment = await DeployAsync(portal, run);
-            await AskAndReloadAsync(portal, deployment);
-            await StopAnswerAsync(portal, deployment);
+            await AskAsync(portal, await DeployAsync(portal, run, Name, "deployment"));
+            var endless = await DeployAsync(portal, model, "endless", "deployment-base");
+            await AskAndReloadAsync(portal, endless);
+            await StopAnswerAsync(portal, endless);
             await LookAtQueueAsync(portal);
             await CallFromProgramAsync(portal, platform);
             await portal.LookOtherwiseAsync(run, "run");
@@ -84,27 +87,29 @@ public sealed partial class PortalTests(ITestOutputHelper output)
         Log("dataset");
     }
 
-    private async Task ImportModelAsync(Portal portal)
+    private async Task<string> ImportModelAsync(Portal portal)
     {
-        var copy = Path.Combine(_folder, "imported.gguf");
-        File.Copy(Path.Combine(Reference.Repository, "models", "starter", "starter.gguf"), copy);
+        var file = Path.Combine(_folder, "endless.gguf");
+        EndlessModel.Write(file);
         await portal.GoAsync("/models");
         await Expect(portal.Tab.GetByText("built in")).ToBeVisibleAsync();
-        await portal.Tab.Locator("input[type=file]").SetInputFilesAsync(copy);
+        await portal.Tab.Locator("input[type=file]").SetInputFilesAsync(file);
         await portal.PageAsync("/models/.+");
         await Expect(portal.Tab.Locator("main h1")).ToBeVisibleAsync();
         await portal.LookAsync("model");
+        var model = new Uri(portal.Tab.Url).AbsolutePath;
         await portal.GoAsync("/models");
         await Expect(portal.Tab.Locator("tbody tr")).ToHaveCountAsync(2);
         await portal.LookAsync("models");
         Log("models");
+        return model;
     }
 
     private async Task<string> FineTuneAsync(Portal portal)
     {
         await portal.GoAsync("/fine-tunes/new");
         await ChooseAsync(portal.Tab.Locator("#dataset"), Name);
-        await ChooseAsync(portal.Tab.Locator("#model"), "import");
+        await ChooseAsync(portal.Tab.Locator("#model"), "starter");
         await portal.Tab.Locator("#name").FillAsync(Name);
         await Expect(portal.Tab.GetByText("Rows trained on")).ToBeVisibleAsync();
         await portal.LookAsync("new-fine-tune");
@@ -139,25 +144,25 @@ public sealed partial class PortalTests(ITestOutputHelper output)
         Log("evaluation");
     }
 
-    private async Task<string> DeployAsync(Portal portal, string run)
+    private async Task<string> DeployAsync(Portal portal, string source, string name, string picture)
     {
-        await portal.GoAsync(run);
+        await portal.GoAsync(source);
         await portal.Link("Deploy").ClickAsync();
         await portal.PageAsync(@"/deployments/new\?model=");
-        await portal.Tab.Locator("#name").FillAsync(Name);
-        await portal.LookAsync("new-deployment");
+        await portal.Tab.Locator("#name").FillAsync(name);
+        await portal.LookAsync($"new-{picture}");
         await portal.Button("Deploy").ClickAsync();
         await portal.PageAsync("/deployments/[0-9a-f-]{36}");
         await portal.StateAsync("Ready", 60);
         await Expect(portal.Tab.Locator("section[aria-labelledby=steps] li").GetByText("Done").First).ToBeVisibleAsync();
-        await portal.LookAsync("deployment");
-        Log("deployment");
+        await portal.LookAsync(picture);
+        Log(picture);
         return new Uri(portal.Tab.Url).AbsolutePath;
     }
 
     private async Task AskAndReloadAsync(Portal portal, string deployment)
     {
-        await AskAsync(portal, deployment);
+        await AskLongAsync(portal, deployment);
         var live = portal.Tab.Locator(".live");
         await Expect(live).ToHaveTextAsync(Some());
         var first = (await live.TextContentAsync())!.Length;
@@ -171,15 +176,14 @@ public sealed partial class PortalTests(ITestOutputHelper output)
         Assert.True(final.Length > partial.Length, "the text did not grow");
         await portal.ReloadAsync();
         Assert.Equal(final, await FinalTextAsync(portal));
-        await portal.LookAsync("playground");
-        Log($"playground: {partial.Length} of {final.Length} characters before the reload");
+        Log($"reload: {partial.Length} of {final.Length} characters before the reload");
     }
 
     private async Task StopAnswerAsync(Portal portal, string deployment)
     {
         await portal.GoAsync(deployment);
         var before = await GeneratedAsync(portal);
-        await AskAsync(portal, deployment);
+        await AskLongAsync(portal, deployment);
         await Expect(portal.Tab.Locator(".live")).ToHaveTextAsync(Some());
         await portal.Button("Stop").ClickAsync();
         await Expect(portal.Tab.Locator(".answer .badge", new() { HasText = "stopped" })).ToBeVisibleAsync();
@@ -221,11 +225,21 @@ public sealed partial class PortalTests(ITestOutputHelper output)
         Log($"OpenAI client: {text}");
     }
 
-    private static async Task AskAsync(Portal portal, string deployment)
+    private async Task AskAsync(Portal portal, string deployment)
+    {
+        await portal.GoAsync($"/playground?deployment={deployment.Split('/')[^1]}");
+        await portal.Tab.GetByLabel("Your question").FillAsync("How do I make tea?");
+        await portal.Tab.Keyboard.PressAsync("Enter");
+        await Expect(portal.Button("Again")).ToBeVisibleAsync();
+        Assert.NotEmpty(await FinalTextAsync(portal));
+        await portal.LookAsync("playground");
+        Log("playground");
+    }
+
+    private static async Task AskLongAsync(Portal portal, string deployment)
     {
         await portal.GoAsync($"/playground?deployment={deployment.Split('/')[^1]}");
         await portal.Tab.GetByLabel("Most tokens").FillAsync(LongAnswer.ToString(CultureInfo.InvariantCulture));
-        await portal.Tab.GetByLabel("Temperature").FillAsync("2");
         await portal.Tab.GetByLabel("Your question").FillAsync("Tell me a long story about a kettle and a ladder.");
         await portal.Button("Send").ClickAsync();
     }

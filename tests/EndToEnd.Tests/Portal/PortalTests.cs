@@ -139,8 +139,9 @@ public sealed partial class PortalTests(ITestOutputHelper output) : IDisposable
         await portal.StateAsync("Finished", 60);
         var item = portal.Tab.Locator("article.item").First;
         await item.Locator("summary").ClickAsync();
-        foreach (var side in new[] { "Wanted", "Base", "Tuned" }) await Expect(item.GetByText(side, new() { Exact = true })).ToBeVisibleAsync();
+        foreach (var side in new[] { "Wanted", "Base", "Tuned" }) await Expect(item.GetByRole(AriaRole.Heading, new() { Name = side, Exact = true })).ToBeVisibleAsync();
         await portal.LookAsync("evaluation");
+        await portal.LookOtherwiseAsync(new Uri(portal.Tab.Url).AbsolutePath, "evaluation");
         Log("evaluation");
     }
 

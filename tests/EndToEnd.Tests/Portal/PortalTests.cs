@@ -81,7 +81,6 @@ public sealed partial class PortalTests(ITestOutputHelper output) : IDisposable
         await Expect(portal.Tab.Locator("aside .figure")).ToHaveTextAsync((Conversations.Rows - 1).ToString(CultureInfo.InvariantCulture));
         await portal.Button("Errors").ClickAsync();
         await Expect(portal.Tab.Locator("table.findings tbody tr td").First).ToHaveTextAsync(Conversations.BrokenRow.ToString(CultureInfo.InvariantCulture));
-        await portal.Button("Count tokens").ClickAsync();
         await Expect(portal.Tab.GetByText("Counted with")).ToBeVisibleAsync(new() { Timeout = 30_000 });
         await portal.LookAsync("dataset");
         Log("dataset");

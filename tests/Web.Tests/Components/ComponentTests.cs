@@ -26,6 +26,20 @@ public sealed class ComponentTests
     }
 
     [Fact]
+    public async Task LineageRibbon_OfImportedModel_PromisesNoDatasetAndNoFineTune()
+    {
+        IReadOnlyList<LineageStage> stages =
+        [
+            new(LineageKind.Dataset), new(LineageKind.FineTune), new(LineageKind.Model, "base v1", "/models/1", IsCurrent: true),
+            new(LineageKind.Evaluation), new(LineageKind.Deployment), new(LineageKind.Cost),
+        ];
+
+        var html = await Rendered.HtmlAsync<LineageRibbon>(new() { ["Stages"] = stages });
+
+        Assert.Equal((2, 3), (Regex.Count(html, ">none<"), Regex.Count(html, ">not yet<")));
+    }
+
+    [Fact]
     public async Task ErrorNotice_ShowsCodeMessageAndRemedy_AsText()
     {
         var html = await Rendered.HtmlAsync<ErrorNotice>(new() { ["Error"] = new Error("bad-row", "<img src=x onerror=alert(1)>", "mend row 3") });

@@ -99,7 +99,7 @@ public sealed record GgufModel
             ? new(false, "an embedding model; it does not write text")
         : !GgufVocabulary.IsGeneral(metadata.String(GgufVocabulary.Model)) ? new(false, $"the tokenizer '{metadata.String(GgufVocabulary.Model)}' is not supported")
         : foreign.Count > 0 ? new(false, $"the tensor {foreign[0]} does not belong to a {architecture.Name} model")
-        : new(true, $"llama.cpp serves {architecture.Name} models");
+        : new(true, $"{architecture.Name} models are served by llama.cpp");
 
     private static Ability Trainability(GgufFile file, GgufArchitecture architecture, GgufHyperparameters? hyperparameters, Ability servable) =>
         !servable.Yes ? servable

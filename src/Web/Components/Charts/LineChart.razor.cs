@@ -47,12 +47,15 @@ public sealed partial class LineChart
 
     private bool IsEmpty => Series.All(s => s.Points.Count == 0);
 
-    private string Spoken => IsEmpty ? EmptySentence : string.Join(", ", Series.Where(s => s.Points.Count > 0).Select(s => $"{s.Name} {Display.Significant(s.Points[^1].Y)}"));
+    private string Spoken => IsEmpty ? EmptySentence : string.Join(", ", Series.Where(s => s.Points.Count > 0).Select(s => $"{s.Name} {Text(s, s.Points[^1].Y)}"));
 
     /// <summary>Round places, and in any case the end.</summary>
-    private IEnumerable<double> XTicks => _x.Ticks.Where(tick => _x.Place(tick) < 0.88).Append(_x.High);
+    private IEnumerable<double> XTicks => _x.Ticks.Where(tick => _x.Place(tick) < 0.8).Append(_x.High);
 
     private string XLabel(double x) => XText?.Invoke(x) ?? Display.Number(x);
+
+    /// <summary>Counts in full, measures by the digits that matter.</summary>
+    private string Text(ChartSeries series, double y) => series.Points.All(p => double.IsInteger(p.Y)) ? Display.Number(y) : Display.Significant(y);
 
     private string YLabel(double y) => Math.Abs(y) >= 1e4 ? Display.Short(y) : _y.Decimals > 4 ? Display.Significant(y) : Display.Plain(y, _y.Decimals);
 
@@ -78,13 +81,13 @@ public sealed partial class LineChart
     private Column? Values(int index)
     {
         var (left, width) = (index / (double)Columns, 1.0 / Columns);
-        var values = new List<(string, int, double)>();
+        var values = new List<(string, int, string)>();
         double? x = null;
         foreach (var series in Series.Where(s => s.Points.Count > 0))
         {
             var nearest = series.Points.MinBy(p => Math.Abs(_x.Place(p.X) - (left + width / 2)));
             if (Math.Abs(_x.Place(nearest.X) - (left + width / 2)) > 0.08) continue;
-            values.Add((series.Name, series.Color, nearest.Y));
+            values.Add((series.Name, series.Color, Text(series, nearest.Y)));
             x ??= nearest.X;
         }
         return x is { } at ? new Column(left, width, at, values) : null;
@@ -94,5 +97,5 @@ public sealed partial class LineChart
 
     private sealed record Line(string Path, int Color, bool Faint);
 
-    private sealed record Column(double Left, double Width, double X, IReadOnlyList<(string Name, int Color, double Value)> Values);
+    private sealed record Column(double Left, double Width, double X, IReadOnlyList<(string Name, int Color, string Value)> Values);
 }

@@ -10,27 +10,35 @@ namespace TokenMill.Web.Features.Datasets;
 /// <summary>Counts the tokens of a dataset version with the tokenizer and template of the newest imported model that can be trained, else the starter model.</summary>
 public sealed class CountTokens(PlatformDatabase database, DataDirectory data, TimeProvider time)
 {
-    public async Task<Result> RunAsync(DatasetVersion version, CancellationToken cancellationToken)
+    public async Task<DatasetTokens> RunAsync(WorkspaceId workspace, DatasetVersionId id, CancellationToken cancellationToken)
     {
-        if (version.StorePath is not { } store) return new Error("dataset-not-ready", "The version has no rows yet", "wait until its import has ended");
-        if (await ModelAsync(version.WorkspaceId, cancellationToken) is not var (path, name)) return new Error("no-model", "There is no model to count tokens with", "import a model first");
         try
         {
-            var report = await CheckWithModel.RunAsync(data.Resolve(store), new DatasetReaderOptions { Format = "messages", Warnings = false }, path, null, time, cancellationToken);
-            if (report.Tokens is not { } statistics) return new Error("nothing-counted", $"{name} could not count any row", "try another model");
-            await database.WriteAsync(version.WorkspaceId, async db =>
-                (await db.DatasetVersions.SingleAsync(v => v.Id == version.Id, cancellationToken)).RecordTokenStatistics(Json.Serialize(new DatasetTokens(name, statistics))), cancellationToken);
-            return Result.Ok;
+            return await CountAsync(workspace, id, cancellationToken);
         }
         catch (RefusedException e)
         {
-            return e.Error;
+            return new DatasetTokens { Error = e.Error };
         }
     }
 
-    private async Task<(string Path, string Name)?> ModelAsync(WorkspaceId workspace, CancellationToken cancellationToken)
+    public Task StoreAsync(WorkspaceId workspace, DatasetVersionId id, DatasetTokens tokens, CancellationToken cancellationToken) =>
+        database.WriteAsync(workspace, async db => (await db.DatasetVersions.SingleAsync(v => v.Id == id, cancellationToken)).RecordTokenStatistics(Json.Serialize(tokens)), cancellationToken);
+
+    private async Task<DatasetTokens> CountAsync(WorkspaceId workspace, DatasetVersionId id, CancellationToken cancellationToken)
     {
         await using var db = database.Open(workspace);
+        var store = await db.DatasetVersions.Where(v => v.Id == id).Select(v => v.StorePath).SingleAsync(cancellationToken)
+            ?? throw new RefusedException("dataset-not-ready", "The version has no rows yet", "wait until its import has ended");
+        var (path, name) = await ModelAsync(db, cancellationToken) ?? throw new RefusedException("no-model", "There is no model to count tokens with", "import a model first");
+        var report = await CheckWithModel.RunAsync(data.Resolve(store), new DatasetReaderOptions { Format = "messages", Warnings = false }, path, null, time, cancellationToken);
+        return report.Tokens is { } statistics
+            ? new DatasetTokens { Model = name, Statistics = statistics }
+            : throw new RefusedException("nothing-counted", $"{name} could not count any row", "try another model");
+    }
+
+    private async Task<(string Path, string Name)?> ModelAsync(PlatformDbContext db, CancellationToken cancellationToken)
+    {
         var models = await db.Models.Where(m => m.DeletedAt == null)
             .Join(db.ModelVersions.Where(v => v.Kind == ModelKind.Base), m => m.Id, v => v.ModelId, (m, v) => new { m.Name, m.IsStarter, v.Path, v.Id })
             .ToListAsync(cancellationToken);

@@ -14,7 +14,7 @@ namespace TokenMill.Web.Features.Datasets;
 /// written aside and moved into place when the report accepts; until then nothing of the import exists but its "importing" row,
 /// which the next start closes if a crash left it.
 /// </summary>
-public sealed partial class DatasetImports(PlatformDatabase database, DataDirectory data, ILogger<DatasetImports> log) : IHostedService
+public sealed partial class DatasetImports(PlatformDatabase database, DataDirectory data, TokenCounts counts, ILogger<DatasetImports> log) : IHostedService
 {
     private readonly ConcurrentDictionary<DatasetVersionId, (Task Task, long Records)> _running = new();
     private readonly CancellationTokenSource _shutdown = new();
@@ -61,6 +61,7 @@ public sealed partial class DatasetImports(PlatformDatabase database, DataDirect
             if (report.Rows is null) throw new RefusedException(new Error(report.Errors[0].Code, report.Errors[0].Message, "nothing was imported"));
             File.Move(partial, path);
             await ChangeAsync(version.Id, v => v.Complete(data.Relative(path), sha256, size, (int)report.Rows, (int)report.GoodRows, Json.Serialize(report)));
+            if (report.GoodRows > 0) counts.Begin(version.WorkspaceId, version.Id);
         }
         catch (RefusedException e)
         {

@@ -27,13 +27,12 @@ public sealed partial class DatasetPage
     private Part _part;
     private int _page, _total;
     private bool _mayChange, _counting;
-    private Error? _countError;
 
     [Inject] private DatasetRows Rows { get; set; } = default!;
     [Inject] private DatasetImports Imports { get; set; } = default!;
     [Inject] private ImportDataset ImportDataset { get; set; } = default!;
     [Inject] private DeleteDataset DeleteDataset { get; set; } = default!;
-    [Inject] private CountTokens CountTokens { get; set; } = default!;
+    [Inject] private TokenCounts Counts { get; set; } = default!;
     [Inject] private LineageTracer Lineage { get; set; } = default!;
     [Inject] private ConfirmDialog Confirm { get; set; } = default!;
     [Inject] private NavigationManager Navigation { get; set; } = default!;
@@ -71,7 +70,7 @@ public sealed partial class DatasetPage
         _version = _versions.FirstOrDefault(v => Number is null || v.Number == Number)
             ?? throw new RefusedException("version-not-found", "There is no such version of the dataset", "choose another");
         _report = _version.ReportJson is { } json ? Json.Deserialize<DatasetReport>(json) : null;
-        _tokens = DatasetTokens.Parse(_version.TokenStatisticsJson);
+        (_tokens, _counting) = (DatasetTokens.Parse(_version.TokenStatisticsJson), Counts.IsRunning(_version.Id));
         _lineage = await Lineage.OfDatasetAsync(actor.WorkspaceId, _version.Id, Gone);
         _part = PartOf(Shown);
         await LoadPageAsync();
@@ -102,10 +101,8 @@ public sealed partial class DatasetPage
     private async Task CountAsync()
     {
         await CurrentUser.RequireAsync(Role.Member, Gone);
+        Counts.Begin(_version!.WorkspaceId, _version.Id);
         _counting = true;
-        var result = await CountTokens.RunAsync(_version!, Gone);
-        (_counting, _countError) = (false, result.Error);
-        await ReloadAsync();
     }
 
     private async Task<Error?> ImportAsync(string fileName, string path)

@@ -18,8 +18,11 @@ public static class DatasetsFeature
         services.AddSingleton<ImportDataset>();
         services.AddSingleton<DeleteDataset>();
         services.AddSingleton<CountTokens>();
+        services.AddSingleton<TokenCounts>();
+        services.AddHostedService(provider => provider.GetRequiredService<TokenCounts>());
         services.AddSingleton(new NavigationEntry(PipelineStep.Data, "Datasets", Links.Datasets, Icons.Datasets)
         {
+            OnPhoneBar = true,
             Watches = [typeof(Dataset)],
             Count = async (db, cancellationToken) => await db.Datasets.CountAsync(d => d.DeletedAt == null, cancellationToken) is > 0 and var count ? new NavigationCount(count) : null,
         });

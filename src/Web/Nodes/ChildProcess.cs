@@ -11,6 +11,8 @@ namespace TokenMill.Web.Nodes;
 /// </summary>
 public sealed class ChildProcess : IAsyncDisposable
 {
+    private const string NiceSession = """test -w /proc/self/autogroup && echo "$1" >/proc/self/autogroup; shift; exec nice -n "$0" "$@" """;
+
     private static readonly TimeSpan DisposeGrace = TimeSpan.FromSeconds(5);
 
     private readonly Process _process;
@@ -36,9 +38,9 @@ public sealed class ChildProcess : IAsyncDisposable
         List<string> words = [program.FileName, .. program.Arguments];
         if (OperatingSystem.IsLinux())
         {
-            // Both replace themselves by what they start, so the process id is the child's; niceness set before its first thread holds for all.
-            words.InsertRange(0, ["setsid"]);
-            if (program.Nice != 0) words.InsertRange(0, ["nice", "-n", $"{program.Nice}"]);
+            // Each replaces itself by what it starts, so the process id is the child's; niceness set before its first thread holds for all.
+            if (program.Priority != Priority.Normal) words.InsertRange(0, ["sh", "-c", NiceSession, $"{program.Priority.Nice}", $"{program.Priority.SessionNice}"]);
+            words.Insert(0, "setsid");
         }
         start.FileName = words[0];
         foreach (var word in words.Skip(1)) start.ArgumentList.Add(word);

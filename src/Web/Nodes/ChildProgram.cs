@@ -3,12 +3,12 @@ using TokenMill.Shared;
 namespace TokenMill.Web.Nodes;
 
 /// <summary>
-/// What to start. <see cref="Nice"/> is the scheduling niceness (0 normal, 10 yields to everything else).
+/// What to start.
 /// Secrets go into <see cref="Environment"/>: arguments are visible to every user of the machine.
 /// </summary>
 public sealed record ChildProgram(string FileName, IReadOnlyList<string> Arguments)
 {
-    public int Nice { get; init; }
+    public Priority Priority { get; init; } = Priority.Normal;
     public IReadOnlyDictionary<string, string> Environment { get; init; } = new Dictionary<string, string>();
 
     /// <summary>A program of the platform, Training or Serving. Throws <see cref="FileNotFoundException"/> when it was not built.</summary>

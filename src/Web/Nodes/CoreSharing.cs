@@ -3,7 +3,7 @@ namespace TokenMill.Web.Nodes;
 /// <summary>
 /// Few cores, two consumers. ggml's threads spin at barriers: as soon as one of them loses its core to the trainer, all wait,
 /// and generation slows by an order of magnitude. So every engine keeps to one thread while anything trains,
-/// and gets its cores back afterwards; the trainer, being niced, yields to that one thread.
+/// and gets its cores back afterwards. How that one thread and the trainer share is a matter of <see cref="Priority"/>.
 /// </summary>
 public sealed partial class CoreSharing(MachineFacts machine, ILogger<CoreSharing> log)
 {

@@ -14,9 +14,6 @@ public interface ITrainer
 /// <summary>Our trainer over libtorch.</summary>
 public sealed class LibtorchTrainer(MachineFacts machine) : ITrainer
 {
-    /// <summary>Training yields to everything a person waits for.</summary>
-    private const int Niceness = 10;
-
     public Error? WhyMissing() => machine.CanTrain ? null : new Error("libtorch-missing", "Fine-tuning needs libtorch, and the trainer's binding to it is not built",
         "install it (apt-get install libtorch-dev libopenblas0-pthread g++ cmake), then start the platform again with ./run");
 
@@ -24,6 +21,6 @@ public sealed class LibtorchTrainer(MachineFacts machine) : ITrainer
     {
         List<string> arguments = ["train", specPath, "--run", runToken, "--parent-pipe"];
         if (resume) arguments.Add("--resume");
-        return ChildProgram.Sibling("Training", arguments) with { Nice = Niceness };
+        return ChildProgram.Sibling("Training", arguments) with { Priority = Priority.Training };
     }
 }

@@ -54,7 +54,7 @@ public sealed partial class ServingProcess : IAsyncDisposable
     public static async Task<ServingProcess> StartAsync(ServingOptions options, TimeProvider time, IProgress<double>? progress, CancellationToken cancellationToken)
     {
         var secret = Convert.ToHexString(RandomNumberGenerator.GetBytes(32));
-        var program = ChildProgram.Sibling("Serving", options.Arguments()) with { Environment = new Dictionary<string, string> { ["TOKENMILL_SECRET"] = secret } };
+        var program = ChildProgram.Sibling("Serving", options.Arguments()) with { Priority = Priority.Serving, Environment = new Dictionary<string, string> { ["TOKENMILL_SECRET"] = secret } };
         var child = ChildProcess.Start(program, time);
         try
         {

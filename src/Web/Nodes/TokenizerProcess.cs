@@ -30,7 +30,7 @@ public sealed class TokenizerProcess : IAsyncDisposable
     }
 
     public static TokenizerProcess Start(string modelPath, TimeProvider time) =>
-        new(ChildProcess.Start(ChildProgram.Sibling("Serving", "tokenize", Path.GetFullPath(modelPath), "--stdio") with { Nice = 5 }, time));
+        new(ChildProcess.Start(ChildProgram.Sibling("Serving", "tokenize", Path.GetFullPath(modelPath), "--stdio") with { Priority = Priority.Background }, time));
 
     /// <summary>Counts the rows as they are read, in their order. One count at a time.</summary>
     /// <exception cref="RefusedException">The child ended: the model cannot be loaded.</exception>

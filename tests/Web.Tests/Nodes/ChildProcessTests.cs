@@ -5,8 +5,8 @@ namespace TokenMill.Web.Tests.Nodes;
 
 public sealed class ChildProcessTests
 {
-    private static ChildProcess Shell(string script, int nice = 0, IReadOnlyDictionary<string, string>? environment = null) =>
-        ChildProcess.Start(new ChildProgram("/bin/sh", ["-c", script]) { Nice = nice, Environment = environment ?? new Dictionary<string, string>() }, TimeProvider.System);
+    private static ChildProcess Shell(string script, Priority? priority = null, IReadOnlyDictionary<string, string>? environment = null) =>
+        ChildProcess.Start(new ChildProgram("/bin/sh", ["-c", script]) { Priority = priority ?? Priority.Normal, Environment = environment ?? new Dictionary<string, string>() }, TimeProvider.System);
 
     private static async Task<List<string>> LinesAsync(ChildProcess child)
     {
@@ -28,12 +28,14 @@ public sealed class ChildProcessTests
     [Fact]
     public async Task Child_RunsNicedInASessionOfItsOwn_WithItsSecretInTheEnvironmentOnly()
     {
-        await using var child = Shell("nice; echo \"$TOKENMILL_SECRET\"; cat /proc/$$/stat; tr '\\0' ' ' < /proc/$$/cmdline", 10, new Dictionary<string, string> { ["TOKENMILL_SECRET"] = "canary-71" });
+        await using var child = Shell("nice; echo \"$TOKENMILL_SECRET\"; cat /proc/$$/stat; tr '\\0' ' ' < /proc/$$/cmdline; echo; cat /proc/$$/autogroup", Priority.Serving, new Dictionary<string, string> { ["TOKENMILL_SECRET"] = "canary-71" });
         var lines = await LinesAsync(child);
-        Assert.Equal(["10", "canary-71"], lines[..2]);
+        Assert.Equal([$"{Priority.Serving.Nice}", "canary-71"], lines[..2]);
         var session = lines[2].Split(' ')[5];
         Assert.Equal($"{child.Id}", session);
         Assert.DoesNotContain("canary", lines[3]);
+        if (lines.Count > 4) Assert.EndsWith($"nice {Priority.Serving.SessionNice}", lines[4]);          // a kernel with autogroups
+        if (File.Exists("/proc/self/autogroup")) Assert.EndsWith("nice 0", (await File.ReadAllTextAsync("/proc/self/autogroup", TestContext.Current.CancellationToken)).Trim());
     }
 
     [Fact]

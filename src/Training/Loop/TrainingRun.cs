@@ -1,11 +1,8 @@
 using System.Text.Json.Nodes;
-using TokenMill.Shared.ChatTemplates;
 using TokenMill.Shared.Domain;
 using TokenMill.Shared.Jobs;
-using TokenMill.Shared.Llama;
 using TokenMill.Training.Checkpoints;
 using TokenMill.Training.Data;
-using TokenMill.Training.Lora;
 using TokenMill.Training.Models;
 using TokenMill.Training.Torch;
 
@@ -26,13 +23,9 @@ public sealed class TrainingRun : IDisposable
     private readonly TimeProvider _time;
     private readonly RunClock _clock;
     private readonly ModelSource _source;
-    private readonly Lazy<LlamaVocabulary> _vocabulary;
-    private readonly ConversationEncoder? _encoder;      // null for a model without a chat template
+    private readonly ModelText _text;
     private readonly TrainingData _data;
-    private readonly CausalModel _model;
-    private readonly LoraAdapter? _adapter;
-    private readonly AdamW _optimizer;
-    private readonly TrainingStep _step;
+    private readonly TrainingSetup _setup;
     private readonly LearningRateSchedule _schedule;
     private readonly CheckpointWriter _checkpoints;
     private readonly CheckpointStore _store;
@@ -49,31 +42,16 @@ public sealed class TrainingRun : IDisposable
         (_spec, _output, _events, _stop, _time, _clock) = (spec, output, events, stop, time, new RunClock(time));
         TorchRuntime.UseThreads(spec.Threads ?? Environment.ProcessorCount);
         _source = new ModelSource(spec.Model);
-        _vocabulary = new(_source.Vocabulary);
+        _text = new ModelText(_source);
 
         var config = _source.Config();
         _maxLength = Math.Min(spec.MaxLength ?? 2048, config.ContextLength);
-        if (_source.Template() is { } template) _encoder = ConversationEncoder.For(template, _vocabulary.Value);
-        _data = new TrainingDataLoader(spec, _encoder, WholeText, config.VocabularySize, _maxLength, output.Path).Load(stop.Token);
+        _data = new TrainingDataLoader(spec, _text.Conversations, _text.Whole, config.VocabularySize, _maxLength, output.Path).Load(stop.Token);
         _totalSteps = TotalSteps(spec, _data.StepsPerEpoch);
-
-        var type = ModelLoading.Resolve(spec.Dtype);
-        var trainsAdapter = spec.Adapter.Type != "none" && !_source.IsRandom;
-        _model = _source.Build(config, trainsAdapter ? ModelUse.Adapters(type) : ModelUse.AllWeights(type));
-        if (trainsAdapter) _adapter = spec.Adapter.Init is { } init ? LoraAdapter.Load(_model, _source.TokenizerPath, init, trains: true) : LoraAdapter.Create(_model, spec.Adapter, spec.Seed);
-        _optimizer = new AdamW(_adapter?.Parameters() ?? _model.Parameters(), spec.Optimizer);
-        _step = new TrainingStep(_model, _optimizer, spec.Clip, _adapter is null ? 0 : spec.Adapter.Dropout);
-        _schedule = new LearningRateSchedule(WithDefaultWarmup(spec.Schedule), spec.Optimizer.LearningRate ?? (_adapter is null ? 1e-5 : 1e-4), _totalSteps);
+        _setup = TrainingSetup.Build(spec, _source, config, stop.Token);
+        _schedule = new LearningRateSchedule(WithDefaultWarmup(spec.Schedule), spec.Optimizer.LearningRate ?? (_setup.Adapter is null ? 1e-5 : 1e-4), _totalSteps);
         _store = new CheckpointStore(output.Checkpoints, spec.Checkpoint.Keep);
         _checkpoints = new CheckpointWriter(_store, (path, step) => events.Write(new CheckpointEvent(path, _heldUpSeconds), step));
-    }
-
-    /// <summary>A text for pre-training: BOS where the model expects it, and the end of text after it.</summary>
-    private int[] WholeText(string text)
-    {
-        var vocabulary = _vocabulary.Value;
-        var ids = vocabulary.Tokenize(text, addSpecial: true, parseSpecial: false);
-        return vocabulary.Eos >= 0 && (ids.Length == 0 || ids[^1] != vocabulary.Eos) ? [.. ids, vocabulary.Eos] : ids;
     }
 
     /// <summary>Runs until the end or until it is asked to stop. The last event it writes says which.</summary>
@@ -83,13 +61,13 @@ public sealed class TrainingRun : IDisposable
         try
         {
             Resume();
-            _events.Write(new StartedEvent(_totalSteps, _optimizer.ParameterCount, Plan()), _done);
+            _events.Write(new StartedEvent(_totalSteps, _setup.Optimizer.ParameterCount, Plan()), _done);
             foreach (var (code, message) in _data.Warnings) _events.Write(new WarningEvent(code, message), _done);
             if (_done < _totalSteps && IsEvaluationDue()) Evaluate();     // also after a resume: it may have been cut off
             Train();
             Evaluate();
             _checkpoints.Finish();
-            foreach (var export in new RunExport(_spec, _source, _model, _adapter, _output.Path).Write()) _events.Write(export, _done);
+            foreach (var export in new RunExport(_spec, _source, _setup.Model, _setup.Adapter, _output.Path).Write()) _events.Write(export, _done);
             _events.Write(new FinishedEvent(_lastLoss, _clock.Seconds, _clock.EffectiveTime), _done);
         }
         catch (OperationCanceledException) when (_stop.Token.IsCancellationRequested)
@@ -101,11 +79,9 @@ public sealed class TrainingRun : IDisposable
     public void Dispose()
     {
         _checkpoints.Dispose();
-        _optimizer.Dispose();
-        _adapter?.Dispose();
-        _model.Dispose();
+        _setup.Dispose();
         _data.Dispose();
-        if (_vocabulary.IsValueCreated) _vocabulary.Value.Dispose();
+        _text.Dispose();
     }
 
     private void Train()
@@ -117,10 +93,10 @@ public sealed class TrainingRun : IDisposable
             _stop.Token.ThrowIfCancellationRequested();
             var started = _time.GetTimestamp();
             var passes = Passes.Of(_data.Step(_done), _spec.BatchSize, _maxLength, _spec.Packing);
-            var outcome = _step.Compute(passes, SeededRandom.Mix((ulong)_spec.Seed, (ulong)_done), _stop.Token);
+            var outcome = _setup.Step.Compute(passes, SeededRandom.Mix((ulong)_spec.Seed, (ulong)_done), _stop.Token);
             RefuseNonFinite(outcome);
             var rate = _schedule.At(_done);
-            _step.Apply(outcome, rate);
+            _setup.Step.Apply(outcome, rate);
 
             _done++;
             _tokens += outcome.Tokens;
@@ -155,7 +131,7 @@ public sealed class TrainingRun : IDisposable
         var started = _time.GetTimestamp();
         _checkpoints.Finish();
         var checkpoint = new Checkpoint(CheckpointStore.Version, _done, _tokens, _supervisedTokens, _lastLoss, _clock.EffectiveSeconds, _clock.Seconds, "");
-        var snapshot = CheckpointStore.Take(checkpoint, _optimizer.State());
+        var snapshot = CheckpointStore.Take(checkpoint, _setup.Optimizer.State());
         _heldUpSeconds = _time.GetElapsedTime(started).TotalSeconds;
         _checkpoints.Write(snapshot);
         _savedStep = _done;
@@ -163,23 +139,23 @@ public sealed class TrainingRun : IDisposable
 
     private void Resume()
     {
-        var checkpoint = _store.Restore([.. _optimizer.State()], why => _events.Write(new WarningEvent("checkpoint-damaged", why), 0));
+        var checkpoint = _store.Restore([.. _setup.Optimizer.State()], why => _events.Write(new WarningEvent("checkpoint-damaged", why), 0));
         if (checkpoint is null) return;
         (_done, _savedStep, _tokens, _supervisedTokens, _lastLoss) = (checkpoint.Step, checkpoint.Step, checkpoint.Tokens, checkpoint.SupervisedTokens, checkpoint.LastLoss);
         _clock.Resume(checkpoint.EffectiveSeconds, checkpoint.Seconds);
-        _optimizer.Resume(checkpoint.Step);
-        _model.Repack();
+        _setup.Optimizer.Resume(checkpoint.Step);
+        _setup.Model.Repack();
     }
 
     private void Evaluate()
     {
         if (_data.ValidationCount > 0)
         {
-            var outcome = Evaluation.Run(_model, _data, _maxLength, _stop.Token);
+            var outcome = Evaluation.Run(_setup.Model, _data, _maxLength, _stop.Token);
             _events.Write(new ValidationEvent(outcome.Loss, outcome.TokenAccuracy), _done);
         }
-        if (_encoder is null) return;
-        foreach (var (prompt, answer) in new SampleAnswers(_model, _vocabulary.Value, _encoder, _spec.Samples).Generate(_stop.Token))
+        if (_text.Conversations is not { } conversations) return;
+        foreach (var (prompt, answer) in new SampleAnswers(_setup.Model, _text.Vocabulary, conversations, _spec.Samples).Generate(_stop.Token))
             _events.Write(new SampleEvent(prompt, answer), _done);
     }
 
@@ -187,7 +163,7 @@ public sealed class TrainingRun : IDisposable
     private void RefuseNonFinite(TrainingStep.Outcome outcome)
     {
         if (double.IsFinite(outcome.Loss) && double.IsFinite(outcome.GradientNorm)) return;
-        _optimizer.ClearGradients();
+        _setup.Optimizer.ClearGradients();
         _checkpoints.Finish();
         var (epoch, batch) = Math.DivRem(_done, _data.StepsPerEpoch);
         throw new RefusedException("not-finite",
@@ -212,9 +188,9 @@ public sealed class TrainingRun : IDisposable
     {
         ["kernels"] = TorchRuntime.Describe().Kernels,
         ["torch"] = TorchRuntime.Describe().Torch,
-        ["dtype"] = _model.Type == TensorType.BFloat16 ? "bfloat16" : "float32",
+        ["dtype"] = _setup.Model.Type == TensorType.BFloat16 ? "bfloat16" : "float32",
         ["threads"] = _spec.Threads ?? Environment.ProcessorCount,
-        ["parameters"] = _model.Config.Parameters,
+        ["parameters"] = _setup.Model.Config.Parameters,
         ["examples_per_epoch"] = _data.ExamplesPerEpoch,
         ["validation_examples"] = _data.ValidationCount,
         ["tokens_per_epoch"] = _data.TokensPerEpoch,
@@ -223,7 +199,7 @@ public sealed class TrainingRun : IDisposable
         ["resumed_at_step"] = _done,
     };
 
-    private static int TotalSteps(FineTuneSpec spec, int stepsPerEpoch)
+    internal static int TotalSteps(FineTuneSpec spec, int stepsPerEpoch)
     {
         if (spec.MaxSteps is { } steps && spec.Epochs is null) return steps;
         var all = (int)Math.Max(1, Math.Ceiling((spec.Epochs ?? 3) * stepsPerEpoch - 1e-9));

@@ -13,14 +13,15 @@ public interface IWeightSource
     void Read(string name, Span<float> target, int width, int permutedHeads = 0);
 }
 
-/// <summary>Weights of a GGUF file, expanded from whatever type they have.</summary>
-public sealed class GgufWeights(GgufFile file) : IWeightSource
+/// <summary>Weights of a GGUF file, expanded from whatever type they have. Reading ends between two tensors when it is cancelled.</summary>
+public sealed class GgufWeights(GgufFile file, CancellationToken cancellationToken = default) : IWeightSource
 {
     public bool Has(string name) => file.Find(name) is not null;
 
     public void Read(string name, Span<float> target, int width, int permutedHeads = 0)
     {
-        var tensor = file.Find(name) 
+        cancellationToken.ThrowIfCancellationRequested();
+        var tensor = file.Find(name)
             ?? throw new RefusedException("gguf-tensor-missing", $"the tensor {name} is missing", "the file is incomplete: fetch it again");
         if (tensor.Elements != target.Length || tensor.RowLength != (width == 1 ? target.Length : width))
             throw new RefusedException("gguf-tensor-shape", $"{name} has {tensor.Elements} elements, not {target.Length}", "the file contradicts itself: convert the model again");
@@ -30,12 +31,13 @@ public sealed class GgufWeights(GgufFile file) : IWeightSource
 }
 
 /// <summary>Weights to train from scratch: normal with the given deviation, norms 1, biases absent. Each tensor's numbers follow from seed and name.</summary>
-public sealed class RandomWeights(long seed, double deviation) : IWeightSource
+public sealed class RandomWeights(long seed, double deviation, CancellationToken cancellationToken = default) : IWeightSource
 {
     public bool Has(string name) => !name.EndsWith(".bias", StringComparison.Ordinal);
 
     public void Read(string name, Span<float> target, int width, int permutedHeads = 0)
     {
+        cancellationToken.ThrowIfCancellationRequested();
         if (name.EndsWith("norm.weight", StringComparison.Ordinal))
         {
             target.Fill(1);

@@ -46,11 +46,11 @@ public sealed record ModelSource
         return ModelConfig.FromGguf(file);
     }
 
-    public CausalModel Build(ModelConfig config, ModelUse use)
+    public CausalModel Build(ModelConfig config, ModelUse use, CancellationToken cancellationToken)
     {
-        if (_random is not null) return new CausalModel(config, new RandomWeights(_seed, _random["initializer_range"]?.GetValue<double>() ?? DefaultDeviation), use);
+        if (_random is not null) return new CausalModel(config, new RandomWeights(_seed, _random["initializer_range"]?.GetValue<double>() ?? DefaultDeviation, cancellationToken), use);
         using var file = GgufFile.Open(TokenizerPath);
-        return new CausalModel(config, new GgufWeights(file), use);
+        return new CausalModel(config, new GgufWeights(file, cancellationToken), use);
     }
 
     public LlamaVocabulary Vocabulary() => LlamaVocabulary.Load(TokenizerPath);

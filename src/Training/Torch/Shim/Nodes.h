@@ -4,6 +4,7 @@
 #include <torch/csrc/autograd/function.h>
 #include <torch/csrc/autograd/variable.h>
 #include <ATen/core/grad_mode.h>
+#include <torch/version.h>
 #include "Handles.h"
 
 namespace tokenmill {
@@ -17,10 +18,19 @@ inline bool wants_gradient(const std::vector<at::Tensor>& inputs) {
     return false;
 }
 
+// libtorch 2 counts references to nodes inside them, libtorch 1 beside them.
+#if TORCH_VERSION_MAJOR >= 2
+template <class N> using Owner = c10::intrusive_ptr<N>;
+template <class N> Owner<N> new_node() { return c10::make_intrusive<N>(); }
+#else
+template <class N> using Owner = std::shared_ptr<N>;
+template <class N> Owner<N> new_node() { return Owner<N>(new N(), torch::autograd::deleteNode); }
+#endif
+
 // A node whose gradients go to `inputs` in this order (undefined ones are places without a gradient), or null.
-template <class N> std::shared_ptr<N> make_node(const std::vector<at::Tensor>& inputs) {
-    if (!wants_gradient(inputs)) return nullptr;
-    auto node = std::shared_ptr<N>(new N(), torch::autograd::deleteNode);
+template <class N> Owner<N> make_node(const std::vector<at::Tensor>& inputs) {
+    if (!wants_gradient(inputs)) return Owner<N>();
+    auto node = new_node<N>();
     torch::autograd::edge_list edges;
     for (const auto& input : inputs)
         edges.push_back(input.defined() && input.requires_grad() ? torch::autograd::impl::gradient_edge(input) : torch::autograd::Edge());
@@ -28,10 +38,10 @@ template <class N> std::shared_ptr<N> make_node(const std::vector<at::Tensor>& i
     return node;
 }
 
-inline void attach(at::Tensor& output, const std::shared_ptr<Node>& node) {
+template <class N> void attach(at::Tensor& output, const Owner<N>& node) {
     if (!node) return;
     const auto number = node->add_input_metadata(output);
-    torch::autograd::impl::set_gradient_edge(output, {node, static_cast<uint32_t>(number)});
+    torch::autograd::impl::set_gradient_edge(output, torch::autograd::Edge(node, static_cast<uint32_t>(number)));
 }
 
 inline at::Tensor empty(at::IntArrayRef shape, at::ScalarType type) { return at::empty(shape, at::TensorOptions().dtype(type)); }

@@ -23,13 +23,15 @@ compile() {                                              # one file each, at mos
     baseline) level baseline 4 -msse4.1 ;;
     avx2) level avx2 8 -mavx2 -mfma ;;
     avx512) level avx512 16 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx2 -mfma -mprefer-vector-width=512 ;;
+    */Kernels/*) g++ $flags -c "$1" -o "$objects/$(basename "$1" .cpp).o" ;;   # without libtorch's headers, which bring another oneDNN
     *) g++ $flags $includes -c "$1" -o "$objects/$(basename "$1" .cpp).o" ;;
   esac
 }
 export -f level compile
 export kernels objects flags includes
-printf '%s\n' "$here"/*.cpp "$kernels/Products.cpp" "$kernels/Dispatch.cpp" baseline avx2 avx512 | xargs -P "$(nproc)" -I{} bash -euc 'compile "$1"' compile {}
+printf '%s\n' "$here"/*.cpp "$(readlink -f "$kernels")"/{Products,Dispatch}.cpp baseline avx2 avx512 | xargs -P "$(nproc)" -I{} bash -euc 'compile "$1"' compile {}
 
+# oneDNN first: libtorch 2 carries another one inside it, whose functions have the same names.
 mkdir -p "$(dirname "$out")"
-g++ -shared -o "$objects/shim.so" "$objects"/*.o $libraries -ldnnl -lgomp -Wl,--no-undefined -Wl,-z,relro,-z,now
+g++ -shared -o "$objects/shim.so" "$objects"/*.o -ldnnl $libraries -lgomp -Wl,--no-undefined -Wl,-z,relro,-z,now
 mv "$objects/shim.so" "$out"

@@ -32,7 +32,12 @@ public sealed record FineTuneSpec
     public OptimizerSpec Optimizer { get; init; } = new();
     public ScheduleSpec Schedule { get; init; } = new();
     public double Clip { get; init; } = 1;
+
+    /// <summary>DPO: how strongly the policy is held to the reference, which is the model that the run starts from.</summary>
     public double Beta { get; init; } = 0.1;
+
+    /// <summary>0…1. Of a target's probability, what is spread over the whole vocabulary; for DPO, how probably a pair is the wrong way round.</summary>
+    public double LabelSmoothing { get; init; }
     public NumberFormat Dtype { get; init; } = NumberFormat.Auto;
     public string Device { get; init; } = "auto";
     public int? Threads { get; init; }

@@ -38,7 +38,14 @@ public sealed record StepEvent(
     public double? Accuracy { get; init; }
 }
 
-public sealed record ValidationEvent(double Loss, double TokenAccuracy) : TrainerEvent;
+/// <summary><c>Loss</c>: mean over supervised tokens without label smoothing, for DPO over pairs; <c>Accuracy</c> (DPO): share of pairs whose chosen answer is preferred.</summary>
+public sealed record ValidationEvent(double Loss, double TokenAccuracy) : TrainerEvent
+{
+    public double? RewardChosen { get; init; }
+    public double? RewardRejected { get; init; }
+    public double? Accuracy { get; init; }
+}
+
 public sealed record SampleEvent(string Prompt, string Answer) : TrainerEvent;
 
 /// <summary><c>Seconds</c>: how long training was held up.</summary>

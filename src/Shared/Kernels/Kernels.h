@@ -89,14 +89,17 @@ struct AttentionGradient {
     void* grad_value;
 };
 
-// Negative log-likelihood of target under softmax(logits), and in its place the gradient (softmax − onehot)·scale.
+// Cross-entropy of softmax(logits) with a target distribution: 1 − smoothing on the target, smoothing spread over the whole
+// vocabulary (Szegedy et al., 2016). Where grad_logits is given also its gradient, (softmax − distribution)·scale of the row.
 struct CrossEntropy {
     int64_t vocabulary;
-    float scale;
+    float smoothing;
+    const float* scale;             // (rows), or null: 1
     const float* logits;            // (rows, vocabulary)
     const int64_t* targets;         // (rows)
     void* grad_logits;              // (rows, vocabulary) in the activations' format, or null
     double* loss;                   // (rows), not scaled
+    double* likelihood;             // (rows): −log p(target), what the loss is without smoothing
     uint8_t* correct;               // (rows): the target has the greatest logit
 };
 

@@ -133,16 +133,26 @@ template <class T> static void cross_entropy(const CrossEntropy& a, int64_t begi
         }
         for (int64_t i = whole; i < a.vocabulary; i++) total += exponential(splat(logits[i] - greatest))[0];
         const double log_total = __builtin_log(total);
-        a.loss[row] = log_total + greatest - logits[target];
+        a.likelihood[row] = a.loss[row] = log_total + greatest - logits[target];
         a.correct[row] = logits[target] >= greatest;
+        if (a.smoothing != 0) {
+            double all = 0;
+            for (int64_t piece = 0; piece < a.vocabulary; piece += 1024) {
+                F part = {};
+                const int64_t stop = piece + 1024 < a.vocabulary ? piece + 1024 : a.vocabulary;
+                for (int64_t i = piece; i < stop; i += W) part += load_some(logits + i, stop - i < W ? stop - i : W);
+                all += sum(part);
+            }
+            a.loss[row] = log_total + greatest - (1 - a.smoothing) * logits[target] - a.smoothing * all / a.vocabulary;
+        }
         // 3. gradient
         if (!a.grad_logits) continue;
         T* grad = static_cast<T*>(a.grad_logits) + row * a.vocabulary;
-        const float shift = static_cast<float>(greatest + log_total);
-        FOR_VECTORS(i, n, a.vocabulary) store_some(grad + i, exponential(load_some(logits + i, n) - shift) * a.scale, n);
+        const float shift = static_cast<float>(greatest + log_total), scale = a.scale ? a.scale[row] : 1.0f, spread = a.smoothing / a.vocabulary;
+        FOR_VECTORS(i, n, a.vocabulary) store_some(grad + i, (exponential(load_some(logits + i, n) - shift) - spread) * scale, n);
         const float probability = exponential(splat(logits[target] - shift))[0];
         T at[W];
-        store(at, splat((probability - 1.0f) * a.scale));
+        store(at, splat((probability - spread - (1.0f - a.smoothing)) * scale));
         grad[target] = at[0];
     }
 }

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using System.Security.Cryptography;
 using Microsoft.Win32.SafeHandles;
 using TokenMill.Shared.ChatTemplates;
 
@@ -17,6 +18,7 @@ public sealed class ExampleStore : IDisposable
     private readonly List<int> _lengths = [];               // tokens; negative where labels stand behind the ids
     private int[] _buffer = new int[BufferTokens];
     private int _buffered;
+    private readonly IncrementalHash _hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
     private long _written;
 
     /// <param name="folder">Where there is room for the tokens.</param>
@@ -32,6 +34,9 @@ public sealed class ExampleStore : IDisposable
     public long Tokens { get; private set; }
     public long SupervisedTokens { get; private set; }
     public int Longest { get; private set; }
+
+    /// <summary>SHA-256 of everything in the store, once it is complete.</summary>
+    public byte[] Fingerprint { get; private set; } = [];
 
     public int Length(int index) => Math.Abs(_lengths[index]);
 
@@ -54,6 +59,8 @@ public sealed class ExampleStore : IDisposable
     {
         Flush();
         _buffer = [];
+        _hash.AppendData(MemoryMarshal.AsBytes(CollectionsMarshal.AsSpan(_lengths)));
+        Fingerprint = _hash.GetHashAndReset();
     }
 
     public EncodedExample this[int index]
@@ -75,7 +82,11 @@ public sealed class ExampleStore : IDisposable
         }
     }
 
-    public void Dispose() => _file.Dispose();
+    public void Dispose()
+    {
+        _file.Dispose();
+        _hash.Dispose();
+    }
 
     private void Append(int value)
     {
@@ -85,7 +96,9 @@ public sealed class ExampleStore : IDisposable
 
     private void Flush()
     {
-        RandomAccess.Write(_file, MemoryMarshal.AsBytes(_buffer.AsSpan(0, _buffered)), _written * sizeof(int));
+        var bytes = MemoryMarshal.AsBytes(_buffer.AsSpan(0, _buffered));
+        RandomAccess.Write(_file, bytes, _written * sizeof(int));
+        _hash.AppendData(bytes);
         _written += _buffered;
         _buffered = 0;
     }

@@ -11,7 +11,7 @@ namespace TokenMill.Training.Data;
 ///                                         always −100 on the first token of a segment. Positions restart at 0 with each segment.
 /// SegmentStarts           (segments + 1)  cumulative, like cu_seqlens of a varlen kernel
 /// RowStarts               (rows + 1)      cumulative; every row boundary is a segment boundary
-/// SegmentExamples         (segments)      place of the segment's example in the micro-batch;
+/// SegmentExamples         (segments)      place of the segment's example among those of the step;
 ///                                         preference pairs: 2k is the chosen answer of pair k, 2k+1 the rejected one
 /// </code>
 /// </summary>

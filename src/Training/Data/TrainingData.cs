@@ -1,3 +1,4 @@
+using System.Security.Cryptography;
 using TokenMill.Shared.ChatTemplates;
 
 namespace TokenMill.Training.Data;
@@ -21,12 +22,17 @@ public sealed class TrainingData : IDisposable
     /// <summary>What was set aside, cut or left out, for the user to see.</summary>
     public IReadOnlyList<DataWarning> Warnings { get; }
 
-    public bool IsPreferences => _examplesPerItem == 2;
+    /// <summary>2 for pairs of answers, else 1.</summary>
+    public int AnswersPerExample => _examplesPerItem;
     public int StepsPerEpoch => _order.StepsPerEpoch;
 
     /// <summary>Examples (or pairs) that an epoch visits, the weights of their sources included.</summary>
     public int ExamplesPerEpoch => _order.ExamplesPerEpoch;
+    public int TrainingCount => _training.Count / _examplesPerItem;
     public int ValidationCount => _validation.Count / _examplesPerItem;
+
+    /// <summary>Of all ids and labels in their order (32 bytes): the same data gives the same.</summary>
+    public byte[] Fingerprint => SHA256.HashData([.. _training.Fingerprint, .. _validation.Fingerprint]);
 
     /// <summary>Tokens of all training examples, each once.</summary>
     public long Tokens => _training.Tokens;
@@ -45,13 +51,16 @@ public sealed class TrainingData : IDisposable
         return examples;
     }
 
+    /// <summary>Which examples a step takes, by their place in the data.</summary>
+    public ReadOnlySpan<int> Order(int step) => _order.Step(step);
+
+    /// <summary>Training examples in the order of the data; of preferences, both of each pair.</summary>
+    public IReadOnlyList<EncodedExample> Training(int first, int count) => Read(_training, first, Math.Min(count, TrainingCount - first));
+
     /// <summary>Validation examples in their order; of preferences, both of each pair.</summary>
-    public IReadOnlyList<EncodedExample> Validation(int first, int count)
-    {
-        var examples = new EncodedExample[Math.Min(count, ValidationCount - first) * _examplesPerItem];
-        for (var i = 0; i < examples.Length; i++) examples[i] = _validation[first * _examplesPerItem + i];
-        return examples;
-    }
+    public IReadOnlyList<EncodedExample> Validation(int first, int count) => Read(_validation, first, Math.Min(count, ValidationCount - first));
+
+    private EncodedExample[] Read(ExampleStore store, int first, int count) => [.. Enumerable.Range(first * _examplesPerItem, count * _examplesPerItem).Select(index => store[index])];
 
     public void Dispose()
     {

@@ -4,26 +4,27 @@ using TokenMill.Training.Torch;
 
 namespace TokenMill.Training.Loop;
 
-/// <summary>Loss and token accuracy on examples that are not learned from: sums over all supervised tokens.</summary>
+/// <summary>An objective's sums over examples that are not learned from.</summary>
 public static class Evaluation
 {
-    public sealed record Outcome(double Loss, double TokenAccuracy);
+    private const int ExamplesAtOnce = 64;
 
-    public static Outcome Run(CausalModel model, TrainingData data, int maxLength, CancellationToken cancellationToken)
+    /// <param name="objective">Of so many validation examples from a first one on.</param>
+    public static ObjectiveSums Run(CausalModel model, TrainingData data, Func<int, int, IObjective> objective, int maxLength, CancellationToken cancellationToken)
     {
-        const int examplesAtOnce = 64;
-        var (loss, correct, tokens) = (0.0, 0L, 0L);
+        var sums = new ObjectiveSums();
         using var mode = TorchRuntime.WithoutGradient();
-        for (var first = 0; first < data.ValidationCount; first += examplesAtOnce)
-            foreach (var batch in Passes.Of(data.Validation(first, examplesAtOnce), examplesAtOnce, maxLength, packing: true))
+        for (var first = 0; first < data.ValidationCount; first += ExamplesAtOnce)
+        {
+            var count = Math.Min(ExamplesAtOnce, data.ValidationCount - first);
+            var terms = objective(first, count);
+            foreach (var batch in Passes.Of(data.Validation(first, count), count, maxLength, packing: true, data.AnswersPerExample))
             {
                 cancellationToken.ThrowIfCancellationRequested();
                 using var scope = new TensorScope();
-                var outcome = model.Loss(batch, 1);
-                loss += outcome.TokenLosses.Sum();
-                correct += outcome.Correct;
-                tokens += batch.SupervisedTokens;
+                terms.Add(batch, model.Losses(batch), sums);
             }
-        return new Outcome(loss / tokens, (double)correct / tokens);
+        }
+        return sums;
     }
 }

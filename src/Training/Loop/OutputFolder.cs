@@ -9,6 +9,7 @@ namespace TokenMill.Training.Loop;
 /// spec.json            the specification the run was started with
 /// events.jsonl         every event of all its starts
 /// checkpoints/step-N/  what a resumed run goes on from
+/// reference.bin        what the model thought of the pairs before training (DPO)
 /// adapter/ …           what the run made
 /// </code>
 /// </summary>
@@ -22,6 +23,7 @@ public sealed class OutputFolder : IDisposable
 
     public string Path { get; }
     public string Journal => System.IO.Path.Combine(Path, "events.jsonl");
+    public string Reference => System.IO.Path.Combine(Path, "reference.bin");
     public string Checkpoints => System.IO.Path.Combine(Path, "checkpoints");
 
     /// <exception cref="RefusedException">output-locked, output-not-empty, spec-changed.</exception>

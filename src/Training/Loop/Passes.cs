@@ -13,27 +13,35 @@ public static class Passes
     /// <summary>Enough rows for matrix products at full speed; activations of a small model stay within a few hundred MB.</summary>
     public const int TokensAtOnce = 2048;
 
-    public static IReadOnlyList<PackedBatch> Of(IReadOnlyList<EncodedExample> examples, int batchSize, int maxLength, bool packing)
+    /// <param name="answers">Sequences that belong together: 2 for pairs of answers.</param>
+    public static IReadOnlyList<PackedBatch> Of(IReadOnlyList<EncodedExample> examples, int batchSize, int maxLength, bool packing, int answers = 1)
     {
-        var groups = packing ? ByTokens(examples) : examples.Chunk(batchSize);
-        return [.. groups.Select(group => Packing.Pack(group, maxLength, packing))];
+        var first = 0;
+        return [.. (packing ? ByTokens(examples, answers) : examples.Chunk(batchSize * answers)).Select(group =>
+        {
+            var batch = Packing.Pack(group, maxLength, packing);
+            batch = batch with { SegmentExamples = [.. batch.SegmentExamples.Select(example => first + example)] };
+            first += group.Count;
+            return batch;
+        })];
     }
 
-    private static IEnumerable<IReadOnlyList<EncodedExample>> ByTokens(IReadOnlyList<EncodedExample> examples)
+    private static IEnumerable<IReadOnlyList<EncodedExample>> ByTokens(IReadOnlyList<EncodedExample> examples, int answers)
     {
         // Passes of about equal size: as many as the budget needs, each filled up to its share.
         var total = examples.Sum(example => (long)example.Ids.Length);
         var share = total / Math.Max(1, (total + TokensAtOnce - 1) / TokensAtOnce) + 1;
         var (group, tokens) = (new List<EncodedExample>(), 0L);
-        foreach (var example in examples)
+        foreach (var together in examples.Chunk(answers))
         {
-            if (group.Count > 0 && tokens + example.Ids.Length / 2 > share)
+            var length = together.Sum(example => example.Ids.Length);
+            if (group.Count > 0 && tokens + length / 2 > share)
             {
                 yield return group;
                 (group, tokens) = ([], 0);
             }
-            group.Add(example);
-            tokens += example.Ids.Length;
+            group.AddRange(together);
+            tokens += length;
         }
         if (group.Count > 0) yield return group;
     }

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using TokenMill.Shared.Domain;
+using TokenMill.Shared.Formats.JsonLines;
 using TokenMill.Shared.Jobs;
 
 namespace TokenMill.Training.Loop;
@@ -22,7 +23,8 @@ public static class SpecCheck
         if (spec.Version != 1) yield return $"version: {spec.Version} is not 1";
         foreach (var mistake in Model(spec.Model)) yield return mistake;
         if (string.IsNullOrWhiteSpace(spec.Output)) yield return "output: a folder is needed";
-        if (spec.Method == TrainingMethod.Dpo) yield return "method: dpo is not available yet; sft and pretrain are";
+        if (!(spec.Beta is > 0 and <= 1000)) yield return $"beta: {spec.Beta} is not a number above 0, at most 1000";
+        if (!(spec.LabelSmoothing is >= 0 and < 1)) yield return $"label_smoothing: {spec.LabelSmoothing} is not from 0 to less than 1";
         foreach (var mistake in Adapter(spec.Adapter)) yield return mistake;
         foreach (var mistake in Data(spec)) yield return mistake;
         if (spec.MaxLength is < 2) yield return $"max_length: {spec.MaxLength} tokens are too few to learn from";
@@ -86,7 +88,7 @@ public static class SpecCheck
         {
             var data = spec.Data[i];
             if (!File.Exists(data.Path)) yield return $"data[{i}].path: {data.Path} does not exist";
-            if (data.Format is not ("auto" or "messages" or "tokens")) yield return $"data[{i}].format: '{data.Format}' is not available; auto, messages and tokens are";
+            if (data.Format != "auto" && !DatasetReader.Formats.Contains(data.Format)) yield return $"data[{i}].format: '{data.Format}' is not auto, {string.Join(", ", DatasetReader.Formats)}";
             if (!(data.Weight is >= 0 and <= 1000)) yield return $"data[{i}].weight: from 0 to 1000";
         }
         if (spec.Data.Sum(data => data.Weight) == 0) yield return "data.weight: at least one is more than 0";

@@ -31,6 +31,7 @@ public sealed class TrainingRun : IDisposable
     private readonly CheckpointStore _store;
     private readonly int _maxLength;
     private readonly int _totalSteps;
+    private ReferenceLogProbabilities? _reference;          // of preferences only
     private int _done, _savedStep = -1;
     private long _tokens, _supervisedTokens;
     private double _lastLoss;
@@ -60,6 +61,7 @@ public sealed class TrainingRun : IDisposable
         using var interrupt = TorchRuntime.InterruptBy(_stop.Token);
         try
         {
+            if (IsPreference) _reference = ReferenceLogProbabilities.LoadOrCompute(_output.Reference, _data, _setup.Model, _totalSteps, _maxLength, _stop.Token);
             Resume();
             _events.Write(new StartedEvent(_totalSteps, _setup.Optimizer.ParameterCount, Plan()), _done);
             foreach (var (code, message) in _data.Warnings) _events.Write(new WarningEvent(code, message), _done);
@@ -92,19 +94,24 @@ public sealed class TrainingRun : IDisposable
         {
             _stop.Token.ThrowIfCancellationRequested();
             var started = _time.GetTimestamp();
-            var passes = Passes.Of(_data.Step(_done), _spec.BatchSize, _maxLength, _spec.Packing);
-            var outcome = _setup.Step.Compute(passes, SeededRandom.Mix((ulong)_spec.Seed, (ulong)_done), _stop.Token);
+            var passes = Passes.Of(_data.Step(_done), _spec.BatchSize, _maxLength, _spec.Packing, _data.AnswersPerExample);
+            var outcome = _setup.Step.Compute(passes, Objective(_reference?.OfStep(_done)), SeededRandom.Mix((ulong)_spec.Seed, (ulong)_done), _stop.Token);
             RefuseNonFinite(outcome);
             var rate = _schedule.At(_done);
             _setup.Step.Apply(outcome, rate);
 
             _done++;
             _tokens += outcome.Tokens;
-            _supervisedTokens += outcome.SupervisedTokens;
+            _supervisedTokens += outcome.Sums.Tokens;
             _lastLoss = outcome.Loss;
             var seconds = _clock.Step(started);
             _events.Write(new StepEvent((double)_done / _data.StepsPerEpoch, outcome.Loss, outcome.GradientNorm, rate, _tokens, _supervisedTokens, outcome.Tokens / seconds,
-                ProcessMemory.PeakBytes(), _clock.RemainingSeconds(_totalSteps - _done)), _done);
+                ProcessMemory.PeakBytes(), _clock.RemainingSeconds(_totalSteps - _done))
+            {
+                RewardChosen = outcome.Sums.Preferences?.RewardChosen / outcome.Sums.Terms,
+                RewardRejected = outcome.Sums.Preferences?.RewardRejected / outcome.Sums.Terms,
+                Accuracy = (double?)outcome.Sums.Preferences?.Won / outcome.Sums.Terms,
+            }, _done);
 
             if (IsCheckpointDue(saved))
             {
@@ -115,6 +122,11 @@ public sealed class TrainingRun : IDisposable
         }
         if (_savedStep != _done) Save();
     }
+
+    private bool IsPreference => _spec.Method == TrainingMethod.Dpo;
+
+    /// <param name="reference">Of the examples at hand, for preferences.</param>
+    private IObjective Objective(ReadOnlyMemory<double>? reference) => reference is { } known ? new PreferenceObjective(_spec.Beta, _spec.LabelSmoothing, known) : new SupervisedObjective();
 
     private bool IsEvaluationDue() => _done == 0 || _spec.EvaluateEvery is { } every && _done % every == 0;
 
@@ -151,8 +163,14 @@ public sealed class TrainingRun : IDisposable
     {
         if (_data.ValidationCount > 0)
         {
-            var outcome = Evaluation.Run(_setup.Model, _data, _maxLength, _stop.Token);
-            _events.Write(new ValidationEvent(outcome.Loss, outcome.TokenAccuracy), _done);
+            var sums = Evaluation.Run(_setup.Model, _data, (first, count) => Objective(_reference?.OfValidation(first, count)), _maxLength, _stop.Token);
+            var loss = IsPreference ? sums.Loss / sums.Terms : sums.NegativeLogLikelihood / sums.Tokens;
+            _events.Write(new ValidationEvent(loss, (double)sums.CorrectTokens / sums.Tokens)
+            {
+                RewardChosen = sums.Preferences?.RewardChosen / sums.Terms,
+                RewardRejected = sums.Preferences?.RewardRejected / sums.Terms,
+                Accuracy = (double?)sums.Preferences?.Won / sums.Terms,
+            }, _done);
         }
         if (_text.Conversations is not { } conversations) return;
         foreach (var (prompt, answer) in new SampleAnswers(_setup.Model, _text.Vocabulary, conversations, _spec.Samples).Generate(_stop.Token))

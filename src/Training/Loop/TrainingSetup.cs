@@ -14,7 +14,7 @@ internal sealed class TrainingSetup : IDisposable
     {
         (Model, Adapter) = (model, adapter);
         Optimizer = new AdamW(adapter?.Parameters() ?? model.Parameters(), spec.Optimizer);
-        Step = new TrainingStep(model, Optimizer, spec.Clip, adapter is null ? 0 : spec.Adapter.Dropout);
+        Step = new TrainingStep(model, Optimizer, spec.Clip, new Regularization(adapter is null ? 0 : spec.Adapter.Dropout, spec.Method == TrainingMethod.Dpo ? 0 : spec.LabelSmoothing));
     }
 
     public CausalModel Model { get; }

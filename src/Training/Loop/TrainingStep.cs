@@ -1,3 +1,4 @@
+using System.Numerics.Tensors;
 using TokenMill.Training.Data;
 using TokenMill.Training.Models;
 using TokenMill.Training.Torch;
@@ -5,20 +6,20 @@ using TokenMill.Training.Torch;
 namespace TokenMill.Training.Loop;
 
 /// <summary>
-/// One optimizer step over an accumulated batch. The loss is Σ token losses / Σ supervised tokens over all of its
-/// micro-batches, so that how the examples are divided among them changes nothing but rounding.
+/// One optimizer step over an accumulated batch. The loss is the sum of the objective's terms over all micro-batches, divided by
+/// their number, so that how the examples are divided among micro-batches changes nothing but rounding.
 /// </summary>
-public sealed class TrainingStep(CausalModel model, AdamW optimizer, double clip, double dropout)
+public sealed class TrainingStep(CausalModel model, AdamW optimizer, double clip, Regularization regularization)
 {
-    public sealed record Outcome(double Loss, double GradientNorm, int Tokens, int SupervisedTokens);
+    public sealed record Outcome(double Loss, double GradientNorm, int Tokens, ObjectiveSums Sums);
 
     /// <summary>Computes loss and gradients of a step; the parameters stay as they are until <see cref="Apply"/>.</summary>
-    /// <param name="seed">Decides what dropout drops.</param>
+    /// <param name="seed">Decides what the regularization draws.</param>
     /// <exception cref="OperationCanceledException">Between micro-batches; gradients are cleared, nothing has changed.</exception>
-    public Outcome Compute(IReadOnlyList<PackedBatch> microBatches, ulong seed, CancellationToken cancellationToken)
+    public Outcome Compute(IReadOnlyList<PackedBatch> microBatches, IObjective objective, ulong seed, CancellationToken cancellationToken)
     {
-        var supervised = microBatches.Sum(batch => batch.SupervisedTokens);
-        var loss = 0.0;
+        var terms = microBatches.Sum(objective.Terms);
+        var sums = new ObjectiveSums();
         for (var i = 0; i < microBatches.Count; i++)
         {
             if (cancellationToken.IsCancellationRequested)
@@ -28,11 +29,12 @@ public sealed class TrainingStep(CausalModel model, AdamW optimizer, double clip
             }
             if (microBatches[i].SupervisedTokens == 0) continue;
             using var scope = new TensorScope();
-            var batch = model.Loss(microBatches[i], supervised, dropout, SeededRandom.Mix(seed, (ulong)i));
-            batch.Scaled.Backward();
-            loss += batch.TokenLosses.Sum();
+            var losses = model.Losses(microBatches[i], regularization with { Seed = SeededRandom.Mix(seed, (ulong)i) });
+            var slopes = objective.Add(microBatches[i], losses, sums);
+            TensorPrimitives.Divide(slopes, terms, slopes);
+            losses.Losses.Backward(slopes);
         }
-        return new Outcome(loss / supervised, optimizer.GradientNorm(), microBatches.Sum(batch => batch.Tokens), supervised);
+        return new Outcome(sums.Loss / terms, optimizer.GradientNorm(), microBatches.Sum(batch => batch.Tokens), sums);
     }
 
     /// <summary>Clips by the norm of all gradients and updates the parameters.</summary>

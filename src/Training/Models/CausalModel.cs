@@ -79,11 +79,8 @@ public sealed class CausalModel : IDisposable
         foreach (var linear in _layers.SelectMany(layer => layer.Linears)) linear.Repack();
     }
 
-    /// <summary>
-    /// The loss of a micro-batch: Σ −log p over its supervised tokens, divided by <paramref name="supervisedInStep"/>, the
-    /// number of supervised tokens of the whole accumulated batch. The output layer is computed for those tokens only.
-    /// </summary>
-    public BatchLoss Loss(PackedBatch batch, long supervisedInStep, double dropout = 0, ulong seed = 0)
+    /// <summary>The losses of a micro-batch's supervised tokens, in its order. The output layer is computed for those tokens only.</summary>
+    public TokenLosses Losses(PackedBatch batch, Regularization regularization = default)
     {
         if (batch.SupervisedTokens == 0) throw new ArgumentException("a batch without supervised tokens has no loss", nameof(batch));
         var rows = new List<long>(batch.SupervisedTokens);
@@ -95,11 +92,10 @@ public sealed class CausalModel : IDisposable
             targets.Add(batch.Labels[t]);
         }
         var attention = new SegmentAttention(Config, [.. batch.SegmentStarts], _rotary.For(batch.LongestSegment));
-        var (stream, delta) = Run(batch.Ids, attention, dropout, seed);
+        var (stream, delta) = Run(batch.Ids, attention, regularization);
         var selected = Tensor.From([.. rows], rows.Count);
         var hidden = FusedOperators.AddRmsNorm(Operators.SelectRows(stream, selected), Operators.SelectRows(delta, selected), _norm, Config.NormEpsilon).Normed;
-        var (loss, rowLosses, correct) = FusedOperators.HeadLoss(hidden, _head, _headMaster, [.. targets], 1.0 / supervisedInStep);
-        return new BatchLoss(loss, rowLosses, correct);
+        return FusedOperators.HeadLoss(hidden, _head, _headMaster, [.. targets], regularization.LabelSmoothing);
     }
 
     /// <summary>Logits (n, vocabulary) of every position of one sequence, computed for <paramref name="use"/> in pieces of rows: their first row and values.</summary>
@@ -108,7 +104,7 @@ public sealed class CausalModel : IDisposable
         const int rowsAtOnce = 64;
         using var scope = new TensorScope();
         using var mode = TorchRuntime.WithoutGradient();
-        var (stream, delta) = Run(ids, new SegmentAttention(Config, [0, ids.Length], _rotary.For(ids.Length)), 0, 0);
+        var (stream, delta) = Run(ids, new SegmentAttention(Config, [0, ids.Length], _rotary.For(ids.Length)), default);
         for (var first = 0; first < ids.Length; first += rowsAtOnce)
         {
             using var piece = new TensorScope();
@@ -125,7 +121,7 @@ public sealed class CausalModel : IDisposable
     {
         using var scope = new TensorScope();
         using var mode = TorchRuntime.WithoutGradient();
-        var (stream, delta) = Run(ids, cache, 0, 0);
+        var (stream, delta) = Run(ids, cache, default);
         cache.Length += ids.Length;
         var last = Tensor.From([ids.Length - 1L], 1);
         return Head(Operators.SelectRows(stream, last), Operators.SelectRows(delta, last));
@@ -149,11 +145,11 @@ public sealed class CausalModel : IDisposable
         return use.TrainsWeights ? norm.RequireGradient() : norm;
     }
 
-    private (Tensor Stream, Tensor Delta) Run(int[] ids, IAttention attention, double dropout, ulong seed)
+    private (Tensor Stream, Tensor Delta) Run(int[] ids, IAttention attention, Regularization regularization)
     {
         var stream = Operators.Convert(Operators.Embedding(_embedding, Tensor.From([.. ids.Select(id => (long)id)], ids.Length)), TensorType.Float32);
         Tensor? delta = null;
-        foreach (var layer in _layers) (stream, delta) = layer.Forward(stream, delta, Type, attention, dropout, seed);
+        foreach (var layer in _layers) (stream, delta) = layer.Forward(stream, delta, Type, attention, regularization.Dropout, regularization.Seed);
         return (stream, delta!);
     }
 
@@ -169,6 +165,3 @@ public sealed class CausalModel : IDisposable
         return table;
     }
 }
-
-/// <summary>The scaled loss as a tensor to go backward from; the unscaled losses of its supervised tokens; how many of them had the greatest logit.</summary>
-public sealed record BatchLoss(Tensor Scaled, double[] TokenLosses, int Correct);

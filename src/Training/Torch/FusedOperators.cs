@@ -17,6 +17,11 @@ public sealed record RotaryTable(Tensor Cosine, Tensor Sine) : IDisposable
 }
 
 /// <summary>
+/// Losses of supervised tokens: as a tensor (n) to go backward from, as numbers, without label smoothing (−log p), and how many targets had the greatest logit.
+/// </summary>
+public sealed record TokenLosses(Tensor Losses, double[] Values, double[] NegativeLogLikelihoods, int Correct);
+
+/// <summary>
 /// A transformer's layers as single autograd operators over our own kernels. The residual stream is fp32; everything else
 /// has the model's format (fp32 or bf16). T is the number of tokens of a batch, all segments behind each other.
 /// </summary>
@@ -84,20 +89,17 @@ public static unsafe class FusedOperators
         return new Tensor(output);
     }
 
-    /// <summary>
-    /// scale·Σ −log p(target) over rows of hidden (n, hidden). Also each row's unscaled loss, and whether its target had the greatest logit.
-    /// </summary>
-    public static (Tensor Loss, double[] RowLosses, int Correct) HeadLoss(Tensor hidden, PackedWeight head, Tensor? master, ReadOnlySpan<long> targets, double scale)
+    /// <summary>The cross-entropy of each row of hidden (n, hidden) with its target, of which <paramref name="smoothing"/> is spread over the whole vocabulary.</summary>
+    public static TokenLosses HeadLoss(Tensor hidden, PackedWeight head, Tensor? master, ReadOnlySpan<long> targets, double smoothing)
     {
-        var losses = new double[targets.Length];
-        var correct = new byte[targets.Length];
+        var (values, likelihoods, correct) = (new double[targets.Length], new double[targets.Length], new byte[targets.Length]);
         fixed (long* wanted = targets)
-        fixed (double* rows = losses)
+        fixed (double* losses = values, negatives = likelihoods)
         fixed (byte* hits = correct)
         {
-            Check(tm_head_loss(hidden.Handle, head.Handle, Tensor.OrNull(master), wanted, (float)scale, out var loss, rows, hits));
+            Check(tm_head_loss(hidden.Handle, head.Handle, Tensor.OrNull(master), wanted, (float)smoothing, out var made, losses, negatives, hits));
             GC.KeepAlive(master);
-            return (new Tensor(loss), losses, correct.Sum(hit => hit));
+            return new TokenLosses(new Tensor(made), values, likelihoods, correct.Sum(hit => hit));
         }
     }
 

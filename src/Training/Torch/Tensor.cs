@@ -75,8 +75,12 @@ public sealed unsafe class Tensor : IDisposable
 
     public void ClearGradient() => Check(tm_clear_grad(Handle));
 
-    /// <summary>Adds the gradients of this scalar to every parameter it depends on.</summary>
-    public void Backward() => Check(tm_backward(Handle));
+    /// <summary>Adds the gradients of Σ slopeᵢ·thisᵢ to every parameter it depends on.</summary>
+    public void Backward(params ReadOnlySpan<float> slopes)
+    {
+        using var gradient = From(slopes, Shape);
+        Check(tm_backward(Handle, gradient.Handle));
+    }
 
     public void Dispose() => Handle.Dispose();
 

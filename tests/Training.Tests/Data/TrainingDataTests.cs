@@ -55,7 +55,7 @@ public sealed class TrainingDataTests : IDisposable
         var pair = (int c, int r) => $$$"""{"chosen":{"ids":[1,{{{c}}}],"labels":[-100,{{{c}}}]},"rejected":{"ids":[1,{{{r}}}],"labels":[-100,{{{r}}}]}}""";
         var path = Write([pair(2, 3), pair(4, 5), pair(6, 7)]);
         using var data = Load(Spec(path, "tokens") with { Shuffle = false, BatchSize = 2, Accumulation = 1, Method = TrainingMethod.Dpo });
-        Assert.True(data.IsPreferences);
+        Assert.Equal(2, data.AnswersPerExample);
         Assert.Equal(2, data.StepsPerEpoch);
         Assert.Equal([2, 3, 4, 5], data.Step(0).Select(e => e.Ids[1]));
         Assert.Equal([6, 7], data.Step(1).Select(e => e.Ids[1]));

@@ -22,16 +22,18 @@ internal sealed class GoldenRun : IDisposable
         Model = ModelLoading.Load(modelPath, adapter is null ? ModelUse.AllWeights(type) : ModelUse.Adapters(type));
         Adapter = adapter?.Invoke(Model);
         _optimizer = new AdamW(Adapter?.Parameters() ?? Model.Parameters(), optimizer);
-        _step = new TrainingStep(Model, _optimizer, clip, 0);
+        _step = new TrainingStep(Model, _optimizer, clip, default);
         _schedule = new LearningRateSchedule(schedule, optimizer.LearningRate!.Value, steps);
     }
 
     public CausalModel Model { get; }
     public LoraAdapter? Adapter { get; }
 
-    public TrainingStep.Outcome Step(params IReadOnlyList<EncodedExample>[] microBatches)
+    public TrainingStep.Outcome Step(params IReadOnlyList<EncodedExample>[] microBatches) => Step(new SupervisedObjective(), microBatches);
+
+    public TrainingStep.Outcome Step(IObjective objective, params IReadOnlyList<EncodedExample>[] microBatches)
     {
-        var outcome = _step.Compute([.. microBatches.Select(batch => Packing.Pack(batch, 4096, packing: true))], 0, CancellationToken.None);
+        var outcome = _step.Compute([.. microBatches.Select(batch => Packing.Pack(batch, 4096, packing: true))], objective, 0, CancellationToken.None);
         _step.Apply(outcome, LearningRate = _schedule.At(_done++));
         return outcome;
     }

@@ -1,6 +1,7 @@
 using System.Text.Json.Nodes;
 using TokenMill.Shared.ChatTemplates;
 using TokenMill.Shared.Jobs;
+using TokenMill.Training.Loop;
 using TokenMill.Testing;
 using TokenMill.Training.Lora;
 using TokenMill.Training.Models;
@@ -33,7 +34,7 @@ public sealed class TrainingTests(ITestOutputHelper output)
         foreach (var (batch, log) in golden["batches"]!.AsArray().Zip(golden["log"]!.AsArray()))
         {
             var outcome = run.Step([.. batch!.AsArray().Select(example => new EncodedExample(example!["ids"].Ints(), example["labels"].Ints()))]);
-            Assert.Equal((int)log!["supervised_tokens"]!, outcome.SupervisedTokens);
+            Assert.Equal((int)log!["supervised_tokens"]!, outcome.Sums.Tokens);
             worstLoss = Math.Max(worstLoss, Math.Abs(outcome.Loss - (double)log["loss"]!));
             worstNorm = Math.Max(worstNorm, Math.Abs(outcome.GradientNorm / (double)log["grad_norm"]! - 1));
         }
@@ -108,6 +109,57 @@ public sealed class TrainingTests(ITestOutputHelper output)
         Assert.True(worst < 1e-5);
     }
 
+    /// <summary>The reference is the model before the first step, as each run computes it for itself.</summary>
+    [Fact]
+    public void Preferences_LossRewardsAndGradients_AgreeWithTheFormula()
+    {
+        var golden = JsonNode.Parse(File.ReadAllText(Reference.Locate($"{Tied}/train/dpo.json")))!;
+        using var run = Start("llama-tied", golden["settings"]!, 5);
+        var batches = golden["batches"]!.AsArray().Select(Pairs).ToList();
+        var references = batches.Select(pairs => LogProbabilities(run.Model, pairs)).ToList();
+        double worstLoss = 0, worstReward = 0, worstNorm = 0, worstLogProbability = 0;
+        foreach (var (step, index) in golden["steps"]!.AsArray().Select((step, index) => (step!, index)))
+        {
+            var before = LogProbabilities(run.Model, batches[index % batches.Count]);
+            var expected = step["policy_chosen_logps"].Doubles().Zip(step["policy_rejected_logps"].Doubles()).SelectMany(pair => new[] { pair.First, pair.Second });
+            worstLogProbability = Math.Max(worstLogProbability, before.Zip(expected, (ours, theirs) => Math.Abs(ours - theirs) / Math.Abs(theirs)).Max());
+            var outcome = run.Step(new PreferenceObjective((double)golden["settings"]!["beta"]!, 0, references[index % batches.Count]), batches[index % batches.Count]);
+            var rewards = outcome.Sums.Preferences!;
+            worstLoss = Math.Max(worstLoss, Math.Abs(outcome.Loss - (double)step["loss"]!));
+            worstReward = new[] { worstReward, Math.Abs(rewards.RewardChosen / outcome.Sums.Terms - (double)step["reward_chosen"]!), Math.Abs(rewards.RewardRejected / outcome.Sums.Terms - (double)step["reward_rejected"]!) }.Max();
+            worstNorm = Math.Max(worstNorm, Math.Abs(outcome.GradientNorm / (double)step["grad_norm"]! - 1));
+            Assert.Equal((double)step["accuracy"]!, (double)rewards.Won / outcome.Sums.Terms);
+        }
+        var after = golden["after"]!;
+        var worstAfter = after["merged_last_logits"].Doubles().Zip(TokenScores.Of(run.Model, after["input_ids"].Ints()).Last, (expected, logit) => Math.Abs(expected - logit)).Max();
+        output.WriteLine($"worst loss {worstLoss:E1}, reward {worstReward:E1}, gradient norm {worstNorm:E1} relative, log-probability {worstLogProbability:E1} relative, logit afterwards {worstAfter:E1}");
+        Assert.True(worstLoss < 1e-4 && worstReward < 1e-4 && worstNorm < 2e-5 && worstLogProbability < 1e-4 && worstAfter < 1e-3);
+    }
+
+    private static IReadOnlyList<EncodedExample> Pairs(JsonNode? batch)
+    {
+        var (chosen, rejected) = (Answers(batch!["chosen"]!), Answers(batch["rejected"]!));
+        return [.. chosen.Zip(rejected).SelectMany(pair => new[] { pair.First, pair.Second })];
+
+        static IEnumerable<EncodedExample> Answers(JsonNode side)
+        {
+            for (var row = 0; row < side["input_ids"]!.AsArray().Count; row++)
+            {
+                int[] ids = side["input_ids"]![row].Ints()[..side["attention_mask"]![row].Ints().Sum()];
+                var learned = side["completion_mask"]![row].Ints();
+                yield return new EncodedExample(ids, [.. ids.Select((id, t) => learned[t] == 1 ? id : EncodedExample.Unsupervised)]);
+            }
+        }
+    }
+
+    private static double[] LogProbabilities(CausalModel model, IReadOnlyList<EncodedExample> examples)
+    {
+        using var scope = new TensorScope();
+        using var mode = TorchRuntime.WithoutGradient();
+        var batch = TokenMill.Training.Data.Packing.Pack(examples, 4096, packing: true);
+        return [.. PreferenceObjective.Answers(batch, model.Losses(batch)).OrderBy(answer => answer.Key).Select(answer => answer.Value.LogProbability)];
+    }
+
     [Fact]
     public void Packed_IsolatesSequences()
     {
@@ -117,18 +169,18 @@ public sealed class TrainingTests(ITestOutputHelper output)
         var batch = TokenMill.Training.Data.Packing.Pack(examples, 96, packing: true);
         Assert.Equal(1, batch.Rows);
         using var scope = new TensorScope();
-        var loss = model.Loss(batch, batch.SupervisedTokens);
-        loss.Scaled.Backward();
+        var loss = model.Losses(batch);
+        loss.Losses.Backward([.. Enumerable.Repeat(1f / batch.SupervisedTokens, batch.SupervisedTokens)]);
 
         var supervised = golden["supervised_tokens"].Ints();
         var expected = golden["packed_nll"].Doubles();
         var at = 0;
         foreach (var example in batch.SegmentExamples)
         {
-            Assert.Equal(expected[example], loss.TokenLosses[at..(at + supervised[example])].Average(), 1e-4);
+            Assert.Equal(expected[example], loss.Values[at..(at + supervised[example])].Average(), 1e-4);
             at += supervised[example];
         }
-        Assert.Equal((double)golden["loss"]!, loss.TokenLosses.Average(), 5e-5);
+        Assert.Equal((double)golden["loss"]!, loss.Values.Average(), 5e-5);
         var norm = Math.Sqrt(model.Parameters().Sum(parameter => FusedOperators.SumOfSquares(parameter.Value.Gradient()!)));
         Assert.Equal(1, norm / (double)golden["full_grad_norm"]!, 2e-5);
     }

@@ -150,7 +150,6 @@ public sealed class TrainingRunTests(RunFixture fixture, ITestOutputHelper outpu
         var error = Assert.Throws<RefusedException>(() => RunFixture.Run(fixture.Spec("wrong", spec =>
         {
             spec["model"] = "/nowhere/model.gguf";
-            spec["method"] = "dpo";
             spec["batch_size"] = 0;
             spec["adapter"] = new JsonObject { ["type"] = "qlora", ["rank"] = 0, ["dropout"] = 1 };
             spec["optimizer"] = new JsonObject { ["name"] = "adamw8bit", ["learning_rate"] = -1, ["betas"] = new JsonArray(0.9) };
@@ -159,7 +158,7 @@ public sealed class TrainingRunTests(RunFixture fixture, ITestOutputHelper outpu
             spec["validation"] = new JsonObject { ["fraction"] = 2 };
             spec["export"] = new JsonArray("onnx");
         }))).Error;
-        foreach (var field in new[] { "model", "method", "batch_size", "adapter.type", "adapter.rank", "adapter.dropout", "optimizer.name", "optimizer.learning_rate", "optimizer.betas", "schedule.name", "device", "validation.fraction", "export" })
+        foreach (var field in new[] { "model", "batch_size", "adapter.type", "adapter.rank", "adapter.dropout", "optimizer.name", "optimizer.learning_rate", "optimizer.betas", "schedule.name", "device", "validation.fraction", "export" })
             Assert.Contains($"{field}: ", error.Message, StringComparison.Ordinal);
         Assert.False(Directory.Exists(fixture.Path("wrong")));
     }

@@ -26,7 +26,7 @@ internal static class GradientCheck
         var expected = slow(values);
         var weights = expected.Select(_ => random.NextDouble() * 2 - 1).ToArray();
         var weighted = Operators.Multiply(Operators.Convert(output, TensorType.Float32), Tensor.From([.. weights.Select(weight => (float)weight)], output.Shape));
-        Operators.Sum(weighted).Backward();
+        Operators.Sum(weighted).Backward(1);
 
         var worstGradient = 0.0;
         for (var i = 0; i < values.Length; i++)

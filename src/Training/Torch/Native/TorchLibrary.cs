@@ -62,7 +62,7 @@ internal static unsafe partial class TorchLibrary
     [LibraryImport(Name)] public static partial int tm_require_grad(TensorHandle tensor);
     [LibraryImport(Name)] public static partial int tm_grad(TensorHandle tensor, out TensorHandle gradient);
     [LibraryImport(Name)] public static partial int tm_clear_grad(TensorHandle tensor);
-    [LibraryImport(Name)] public static partial int tm_backward(TensorHandle loss);
+    [LibraryImport(Name)] public static partial int tm_backward(TensorHandle output, TensorHandle gradient);
     [LibraryImport(Name)] public static partial int tm_grad_mode(int enabled);
     [LibraryImport(Name, StringMarshalling = StringMarshalling.Utf8)]
     public static partial int tm_call(string name, string overload, Value* arguments, int count, Value* results, int capacity, out int resultCount);
@@ -79,7 +79,7 @@ internal static unsafe partial class TorchLibrary
     [LibraryImport(Name)] public static partial int tm_swiglu(TensorHandle gateUp, out TensorHandle output);
     [LibraryImport(Name)] public static partial int tm_attention(TensorHandle qkv, long heads, long kvHeads, long* starts, int segments, nint cosine, nint sine, out TensorHandle output);
     [LibraryImport(Name)] public static partial int tm_attention_cached(TensorHandle qkv, long heads, long kvHeads, TensorHandle cache, long past, nint cosine, nint sine, out TensorHandle output);
-    [LibraryImport(Name)] public static partial int tm_head_loss(TensorHandle hidden, WeightHandle head, nint master, long* targets, float scale, out TensorHandle loss, double* rowLosses, byte* correct);
+    [LibraryImport(Name)] public static partial int tm_head_loss(TensorHandle hidden, WeightHandle head, nint master, long* targets, float smoothing, out TensorHandle losses, double* lossValues, double* likelihoods, byte* correct);
     [LibraryImport(Name)] public static partial int tm_logits(TensorHandle hidden, WeightHandle head, out TensorHandle output);
 
     [LibraryImport(Name)] public static partial int tm_sum_of_squares(TensorHandle values, out double sum);

@@ -44,7 +44,7 @@ TM_API int tm_tensor_write(tm_tensor tensor, const void* from, int64_t bytes);
 TM_API int tm_require_grad(tm_tensor tensor);
 TM_API int tm_grad(tm_tensor tensor, tm_tensor* out);            // null where there is none
 TM_API int tm_clear_grad(tm_tensor tensor);
-TM_API int tm_backward(tm_tensor loss);
+TM_API int tm_backward(tm_tensor output, tm_tensor gradient);       // gradient of what is to be minimised by output, of its shape
 TM_API int tm_grad_mode(int32_t enabled);
 TM_API int tm_call(const char* name, const char* overload, const tm_value* arguments, int32_t count, tm_value* results, int32_t capacity, int32_t* result_count);
 
@@ -61,7 +61,7 @@ TM_API int tm_linear(tm_tensor x, tm_weight weight, tm_tensor master_nullable, t
 TM_API int tm_swiglu(tm_tensor gate_up, tm_tensor* out);
 TM_API int tm_attention(tm_tensor qkv, int64_t heads, int64_t kv_heads, const int64_t* starts, int32_t segments, tm_tensor cosine_nullable, tm_tensor sine_nullable, tm_tensor* out);
 TM_API int tm_attention_cached(tm_tensor qkv, int64_t heads, int64_t kv_heads, tm_tensor cache, int64_t past, tm_tensor cosine_nullable, tm_tensor sine_nullable, tm_tensor* out);
-TM_API int tm_head_loss(tm_tensor hidden, tm_weight head, tm_tensor master_nullable, const int64_t* targets, float scale, tm_tensor* loss, double* row_losses, uint8_t* correct);
+TM_API int tm_head_loss(tm_tensor hidden, tm_weight head, tm_tensor master_nullable, const int64_t* targets, float smoothing, tm_tensor* losses, double* loss_values, double* likelihoods, uint8_t* correct);   // losses (rows), fp32
 TM_API int tm_logits(tm_tensor hidden, tm_weight head, tm_tensor* out);      // fp32
 
 TM_API int tm_sum_of_squares(tm_tensor values, double* out);

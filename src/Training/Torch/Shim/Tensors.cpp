@@ -106,7 +106,7 @@ int tm_grad(tm_tensor value, tm_tensor* out) {
 
 int tm_clear_grad(tm_tensor value) { return guarded([&] { tensor(value).mutable_grad() = at::Tensor(); }); }
 
-int tm_backward(tm_tensor loss) { return guarded([&] { torch::autograd::backward({tensor(loss)}, {}); }); }
+int tm_backward(tm_tensor output, tm_tensor gradient) { return guarded([&] { torch::autograd::backward({tensor(output)}, {tensor(gradient)}); }); }
 
 int tm_grad_mode(int32_t enabled) { return guarded([&] { at::GradMode::set_enabled(enabled != 0); }); }
 

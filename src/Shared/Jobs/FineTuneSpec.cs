@@ -22,7 +22,15 @@ public sealed record FineTuneSpec
     public required IReadOnlyList<DataSpec> Data { get; init; }
     public ValidationSpec? Validation { get; init; }
     public int? MaxLength { get; init; }
-    public Overflow Overflow { get; init; } = Overflow.Truncate;
+
+    /// <summary>What happens to longer examples: truncate, drop or split. Default truncate, for pre-training split. Pairs are never split but truncated.</summary>
+    public Overflow? Overflow { get; init; }
+
+    /// <summary>Which answers of a conversation are learned; <c>"weight": 0</c> on a message leaves it out in either case.</summary>
+    public LearnedTurns TrainOn { get; init; } = LearnedTurns.All;
+
+    /// <summary>NEFTune: noise on the embeddings, uniform in ±alpha/√(tokens of the example · hidden size). Usual are 5 to 15; 0 = none.</summary>
+    public double NeftuneAlpha { get; init; }
     public bool Packing { get; init; } = true;
     public bool Shuffle { get; init; } = true;
     public int BatchSize { get; init; } = 8;
@@ -43,7 +51,15 @@ public sealed record FineTuneSpec
     public int? Threads { get; init; }
     public long Seed { get; init; } = 42;
     public CheckpointSpec Checkpoint { get; init; } = new();
+
+    /// <summary>Optimizer steps between two evaluations (validation loss and sample answers); without it they happen before and after training.</summary>
     public int? EvaluateEvery { get; init; }
+
+    /// <summary>Export the weights with the lowest validation loss instead of the last ones.</summary>
+    public bool KeepBest { get; init; }
+
+    /// <summary>End when the validation loss no longer falls; the best weights are exported then.</summary>
+    public EarlyStoppingSpec? EarlyStopping { get; init; }
     public IReadOnlyList<string> Samples { get; init; } = [];
     public IReadOnlyList<string> Export { get; init; } = ["peft", "gguf-lora"];
 
@@ -64,6 +80,9 @@ public sealed record FineTuneSpec
 public enum TrainingMethod { Sft, Pretrain, Dpo }
 
 public enum Overflow { Truncate, Drop, Split }
+
+/// <summary>All of the assistant's messages, or the last one.</summary>
+public enum LearnedTurns { All, Last }
 
 /// <summary>Number format of the weights and products; <c>Auto</c> is bfloat16 where the hardware multiplies it fast.</summary>
 public enum NumberFormat
@@ -87,13 +106,19 @@ public sealed record AdapterSpec
     public string? Init { get; init; }
 }
 
-/// <summary><c>Format</c>: auto, or tokens for rows of {"ids","labels"} taken as they are.</summary>
+/// <summary>
+/// <c>Format</c>: auto, one of those that <c>./run validate</c> knows (messages, alpaca, sharegpt, preference, text, csv …), or tokens for
+/// rows of {"ids","labels"} taken as they are. <c>Weight</c>: how often an epoch visits each row; 2 is twice, 0.3 draws three tenths anew each time.
+/// </summary>
 [JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
 public sealed record DataSpec
 {
     public required string Path { get; init; }
     public string Format { get; init; } = "auto";
     public double Weight { get; init; } = 1;
+
+    /// <summary>Of a table: role (user, assistant, system) → column; guessed from the usual names when absent.</summary>
+    public IReadOnlyDictionary<string, string>? Map { get; init; }
 }
 
 /// <summary>Either a file or a fraction of the data, split by hash of the row.</summary>
@@ -102,6 +127,14 @@ public sealed record ValidationSpec
 {
     public string? Path { get; init; }
     public double? Fraction { get; init; }
+}
+
+/// <summary>Stop after <c>Patience</c> evaluations in a row whose loss is not lower than the lowest by more than <c>MinDelta</c>.</summary>
+[JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
+public sealed record EarlyStoppingSpec
+{
+    public int Patience { get; init; } = 3;
+    public double MinDelta { get; init; }
 }
 
 [JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]

@@ -56,7 +56,12 @@ public sealed record WarningEvent(string Code, string Message) : TrainerEvent;
 public sealed record ExportEvent(string Kind, string Path) : TrainerEvent;
 
 /// <summary><c>EffectiveTime</c>: share 0…1 of wall time spent on steps that counted.</summary>
-public sealed record FinishedEvent(double Loss, double Seconds, double EffectiveTime) : TrainerEvent;
+public sealed record FinishedEvent(double Loss, double Seconds, double EffectiveTime) : TrainerEvent
+{
+    /// <summary>Step with the lowest validation loss, where there was a validation; its weights are exported if the specification says so.</summary>
+    public int? BestStep { get; init; }
+}
+
 public sealed record FailedEvent(string Code, string Message, string Remedy) : TrainerEvent;
 public sealed record PausedEvent : TrainerEvent;
 public sealed record CancelledEvent : TrainerEvent;

@@ -10,4 +10,15 @@ namespace TokenMill.Training.Checkpoints;
 /// <param name="EffectiveSeconds">Time spent on the steps that are kept.</param>
 /// <param name="Seconds">Wall time of the run until here, all its processes together.</param>
 /// <param name="Sha256">Of the file of tensors.</param>
-public sealed record Checkpoint(int Version, int Step, long Tokens, long SupervisedTokens, double LastLoss, double EffectiveSeconds, double Seconds, string Sha256);
+public sealed record Checkpoint(int Version, int Step, long Tokens, long SupervisedTokens, double LastLoss, double EffectiveSeconds, double Seconds, string Sha256)
+{
+    public ValidationProgress? Validation { get; init; }
+}
+
+/// <summary>What the evaluations so far have shown.</summary>
+/// <param name="WithoutImprovement">Evaluations since the best one.</param>
+/// <param name="EvaluatedStep">Step of the last one, −1 before the first.</param>
+public sealed record ValidationProgress(double BestLoss, int BestStep, int WithoutImprovement, int EvaluatedStep)
+{
+    public static ValidationProgress None { get; } = new(double.MaxValue, -1, 0, -1);
+}

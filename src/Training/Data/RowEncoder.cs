@@ -12,7 +12,7 @@ namespace TokenMill.Training.Data;
 /// </summary>
 /// <param name="conversations">Null for a model without a chat template.</param>
 /// <param name="encodeText">Ids of a whole text, with what the model expects before and after it.</param>
-internal sealed class RowEncoder(ConversationEncoder? conversations, Func<string, int[]> encodeText, TrainingMethod method, int vocabularySize)
+internal sealed class RowEncoder(ConversationEncoder? conversations, Func<string, int[]> encodeText, TrainingMethod method, LearnedTurns learned, int vocabularySize)
 {
     /// <exception cref="RefusedException">The row cannot be trained; the message does not name it.</exception>
     public IReadOnlyList<EncodedExample> Encode(byte[] utf8, string format)
@@ -32,7 +32,9 @@ internal sealed class RowEncoder(ConversationEncoder? conversations, Func<string
     private IReadOnlyList<EncodedExample> Conversation(byte[] utf8)
     {
         Wants(pairs: false);
-        var examples = Examples(JsonNode.Parse(utf8)!.AsObject());
+        var row = JsonNode.Parse(utf8)!.AsObject();
+        if (learned == LearnedTurns.Last) LeaveOut(Answers(row["messages"]!).SkipLast(1));
+        var examples = Examples(row);
         return method == TrainingMethod.Pretrain ? [.. examples.Select(e => new EncodedExample(e.Ids, e.Ids))] : examples;
     }
 
@@ -48,9 +50,15 @@ internal sealed class RowEncoder(ConversationEncoder? conversations, Func<string
     {
         Wants(pairs: true);
         var row = JsonNode.Parse(utf8)!;
-        foreach (var message in row["prompt"]!.AsArray())
-            if (message!["role"]!.GetValue<string>() == "assistant") message["weight"] = 0;
+        LeaveOut(Answers(row["prompt"]!));
         return [Answer(row, "chosen"), Answer(row, "rejected")];
+    }
+
+    private static IEnumerable<JsonNode> Answers(JsonNode messages) => messages.AsArray().Where(message => message!["role"]!.GetValue<string>() == "assistant")!;
+
+    private static void LeaveOut(IEnumerable<JsonNode> messages)
+    {
+        foreach (var message in messages) message["weight"] = 0;
     }
 
     private EncodedExample Answer(JsonNode row, string side)

@@ -16,7 +16,7 @@ public sealed class TrainingDataLoader(FineTuneSpec spec, ConversationEncoder? e
 {
     private const int RowsAtOnce = 512;
 
-    private readonly RowEncoder _rows = new(encoder, encodeText, spec.Method, vocabularySize);
+    private readonly RowEncoder _rows = new(encoder, encodeText, spec.Method, spec.TrainOn, vocabularySize);
     private readonly List<DataWarning> _warnings = [];
 
     /// <exception cref="RefusedException">A source is missing, has no good row, or a row that cannot be learned from; the message names the row.</exception>
@@ -32,10 +32,10 @@ public sealed class TrainingDataLoader(FineTuneSpec spec, ConversationEncoder? e
             {
                 if (source.Weight is not (>= 0 and <= 1_000)) throw new RefusedException("bad-spec", $"data.weight is {source.Weight}", "give a number from 0 to 1000");
                 var first = training.Count / perItem;
-                Read(source.Path, source.Format, training, validation, spec.Validation?.Path is null ? spec.Validation?.Fraction ?? 0 : 0, cancellationToken);
+                Read(source, training, validation, spec.Validation?.Path is null ? spec.Validation?.Fraction ?? 0 : 0, cancellationToken);
                 sources.Add(new SourceRange(first, training.Count / perItem - first, source.Weight));
             }
-            if (spec.Validation?.Path is { } path) Read(path, spec.Data[0].Format == "tokens" ? "tokens" : "auto", validation, validation, 0, cancellationToken);
+            if (spec.Validation?.Path is { } path) Read(spec.Data[0] with { Path = path, Format = spec.Data[0].Format == "tokens" ? "tokens" : "auto" }, validation, validation, 0, cancellationToken);
             training.Complete();
             validation.Complete();
             var order = new EpochOrder(sources, spec.BatchSize * spec.Accumulation, spec.Shuffle, spec.Seed);
@@ -51,11 +51,12 @@ public sealed class TrainingDataLoader(FineTuneSpec spec, ConversationEncoder? e
         }
     }
 
-    private void Read(string path, string format, ExampleStore training, ExampleStore validation, double fraction, CancellationToken cancellationToken)
+    private void Read(DataSpec data, ExampleStore training, ExampleStore validation, double fraction, CancellationToken cancellationToken)
     {
+        var (path, format) = (data.Path, data.Format);
         if (!File.Exists(path)) throw new RefusedException("data-not-found", $"{path} does not exist", "give the path of a data set");
-        var reader = new DatasetReader(path, new DatasetReaderOptions { Format = format, Warnings = false });
-        var fit = new LengthFit(maxLength, spec.Overflow);
+        var reader = new DatasetReader(path, new DatasetReaderOptions { Format = format, Map = data.Map ?? new Dictionary<string, string>(), Warnings = false });
+        var fit = new LengthFit(maxLength, spec.Overflow ?? (spec.Method == TrainingMethod.Pretrain ? Overflow.Split : Overflow.Truncate));
         var batch = new List<(long Row, byte[] Utf8, bool HeldOut)>(RowsAtOnce);
         var (refused, firstRefusal) = (0, (Error?)null);
         foreach (var row in reader.Rows(cancellationToken))

@@ -46,6 +46,9 @@ public sealed class AdamW : IDisposable
         foreach (var (parameter, _, _) in _states) parameter.Value.ClearGradient();
     }
 
+    /// <summary>What is trained, by name.</summary>
+    public IEnumerable<(string Name, Tensor Value)> Parameters() => _states.Select(state => (state.Parameter.Name, state.Parameter.Value));
+
     /// <summary>Everything a checkpoint must hold: parameters and their moments, by name.</summary>
     public IEnumerable<(string Name, Tensor Value)> State() => _states.SelectMany(state => new[]
     {

@@ -9,6 +9,7 @@ namespace TokenMill.Training.Loop;
 /// spec.json            the specification the run was started with
 /// events.jsonl         every event of all its starts
 /// checkpoints/step-N/  what a resumed run goes on from
+/// best/step-N/         the parameters with the lowest validation loss, where they are asked for
 /// reference.bin        what the model thought of the pairs before training (DPO)
 /// adapter/ …           what the run made
 /// </code>
@@ -23,6 +24,7 @@ public sealed class OutputFolder : IDisposable
 
     public string Path { get; }
     public string Journal => System.IO.Path.Combine(Path, "events.jsonl");
+    public string Best => System.IO.Path.Combine(Path, "best");
     public string Reference => System.IO.Path.Combine(Path, "reference.bin");
     public string Checkpoints => System.IO.Path.Combine(Path, "checkpoints");
 

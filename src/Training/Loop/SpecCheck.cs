@@ -43,6 +43,8 @@ public static class SpecCheck
         if (spec.Checkpoint.EverySeconds is { } seconds && !(seconds > 0)) yield return "checkpoint.every_seconds: more than 0";
         if (spec.Checkpoint.Keep < 1) yield return "checkpoint.keep: at least 1";
         if (spec.EvaluateEvery is < 1) yield return "evaluate_every: at least 1 step";
+        foreach (var mistake in Stopping(spec)) yield return mistake;
+        if (!(spec.NeftuneAlpha is >= 0 and <= 1000)) yield return $"neftune_alpha: {spec.NeftuneAlpha} is not from 0 to 1000";
         foreach (var kind in spec.Export.Where(kind => !Exports.Contains(kind))) yield return $"export: '{kind}' is not {string.Join(", ", Exports)}";
         if (spec.Adapter.Type == "none" && spec.Export.FirstOrDefault(kind => kind is "peft" or "gguf-lora") is { } lora && !IsDefault(spec.Export))
             yield return $"export: there is no adapter to write as {lora} when all weights are trained; take merged";
@@ -96,6 +98,14 @@ public static class SpecCheck
         if (validation.Path is null == validation.Fraction is null) yield return "validation: either path or fraction";
         if (validation.Path is { } path && !File.Exists(path)) yield return $"validation.path: {path} does not exist";
         if (validation.Fraction is { } fraction && !(fraction is > 0 and < 1)) yield return "validation.fraction: between 0 and 1";
+    }
+
+    private static IEnumerable<string> Stopping(FineTuneSpec spec)
+    {
+        if (spec.EarlyStopping is { Patience: < 1 } impatient) yield return $"early_stopping.patience: {impatient.Patience} is not at least 1 evaluation";
+        if (spec.EarlyStopping is { } stopping && !(stopping.MinDelta >= 0)) yield return $"early_stopping.min_delta: {stopping.MinDelta} is negative";
+        if ((spec.EarlyStopping is not null || spec.KeepBest) && (spec.Validation is null || spec.EvaluateEvery is null))
+            yield return $"{(spec.KeepBest ? "keep_best" : "early_stopping")}: it needs validation and evaluate_every, which measure what is best";
     }
 
     private static IEnumerable<string> Optimizer(OptimizerSpec optimizer)

@@ -31,6 +31,7 @@ public sealed class TrainingRun : IDisposable
     private readonly CheckpointStore _store;
     private readonly int _maxLength;
     private readonly int _totalSteps;
+    private readonly BestWeights _best;
     private ReferenceLogProbabilities? _reference;          // of preferences only
     private int _done, _savedStep = -1;
     private long _tokens, _supervisedTokens;
@@ -52,6 +53,7 @@ public sealed class TrainingRun : IDisposable
         _setup = TrainingSetup.Build(spec, _source, config, stop.Token);
         _schedule = new LearningRateSchedule(WithDefaultWarmup(spec.Schedule), spec.Optimizer.LearningRate ?? (_setup.Adapter is null ? 1e-5 : 1e-4), _totalSteps);
         _store = new CheckpointStore(output.Checkpoints, spec.Checkpoint.Keep);
+        _best = new BestWeights(spec, output.Best);
         _checkpoints = new CheckpointWriter(_store, (path, step) => events.Write(new CheckpointEvent(path, _heldUpSeconds), step));
     }
 
@@ -69,8 +71,9 @@ public sealed class TrainingRun : IDisposable
             Train();
             Evaluate();
             _checkpoints.Finish();
+            TakeBest();
             foreach (var export in new RunExport(_spec, _source, _setup.Model, _setup.Adapter, _output.Path).Write()) _events.Write(export, _done);
-            _events.Write(new FinishedEvent(_lastLoss, _clock.Seconds, _clock.EffectiveTime), _done);
+            _events.Write(new FinishedEvent(_lastLoss, _clock.Seconds, _clock.EffectiveTime) { BestStep = _best.Progress.BestStep is > -1 and var best ? best : null }, _done);
         }
         catch (OperationCanceledException) when (_stop.Token.IsCancellationRequested)
         {
@@ -81,6 +84,7 @@ public sealed class TrainingRun : IDisposable
     public void Dispose()
     {
         _checkpoints.Dispose();
+        _best.Dispose();
         _setup.Dispose();
         _data.Dispose();
         _text.Dispose();
@@ -90,7 +94,7 @@ public sealed class TrainingRun : IDisposable
     {
         var saved = _time.GetTimestamp();
         _clock.Start();
-        while (_done < _totalSteps)
+        while (_done < _totalSteps && !_best.ShouldStop)
         {
             _stop.Token.ThrowIfCancellationRequested();
             var started = _time.GetTimestamp();
@@ -120,6 +124,8 @@ public sealed class TrainingRun : IDisposable
             }
             if (_done < _totalSteps && IsEvaluationDue()) Evaluate();
         }
+        if (_best.ShouldStop)
+            _events.Write(new WarningEvent("stopped-early", $"the validation loss has not fallen for {_best.Progress.WithoutImprovement} evaluations; it was lowest after step {_best.Progress.BestStep:N0}"), _done);
         if (_savedStep != _done) Save();
     }
 
@@ -142,7 +148,7 @@ public sealed class TrainingRun : IDisposable
         if (_savedStep == _done) return;
         var started = _time.GetTimestamp();
         _checkpoints.Finish();
-        var checkpoint = new Checkpoint(CheckpointStore.Version, _done, _tokens, _supervisedTokens, _lastLoss, _clock.EffectiveSeconds, _clock.Seconds, "");
+        var checkpoint = new Checkpoint(CheckpointStore.Version, _done, _tokens, _supervisedTokens, _lastLoss, _clock.EffectiveSeconds, _clock.Seconds, "") { Validation = _best.Progress };
         var snapshot = CheckpointStore.Take(checkpoint, _setup.Optimizer.State());
         _heldUpSeconds = _time.GetElapsedTime(started).TotalSeconds;
         _checkpoints.Write(snapshot);
@@ -154,13 +160,21 @@ public sealed class TrainingRun : IDisposable
         var checkpoint = _store.Restore([.. _setup.Optimizer.State()], why => _events.Write(new WarningEvent("checkpoint-damaged", why), 0));
         if (checkpoint is null) return;
         (_done, _savedStep, _tokens, _supervisedTokens, _lastLoss) = (checkpoint.Step, checkpoint.Step, checkpoint.Tokens, checkpoint.SupervisedTokens, checkpoint.LastLoss);
+        _best.Resume(checkpoint.Validation);
         _clock.Resume(checkpoint.EffectiveSeconds, checkpoint.Seconds);
         _setup.Optimizer.Resume(checkpoint.Step);
         _setup.Model.Repack();
     }
 
+    /// <summary>The weights that measured best become the result.</summary>
+    private void TakeBest()
+    {
+        if (_best.Restore(_setup.Optimizer.Parameters(), why => _events.Write(new WarningEvent("checkpoint-damaged", why), _done))) _setup.Model.Repack();
+    }
+
     private void Evaluate()
     {
+        if (_best.Progress.EvaluatedStep == _done) return;          // before a stop, or as the last thing of the training
         if (_data.ValidationCount > 0)
         {
             var sums = Evaluation.Run(_setup.Model, _data, (first, count) => Objective(_reference?.OfValidation(first, count)), _maxLength, _stop.Token);
@@ -171,6 +185,7 @@ public sealed class TrainingRun : IDisposable
                 RewardRejected = sums.Preferences?.RewardRejected / sums.Terms,
                 Accuracy = (double?)sums.Preferences?.Won / sums.Terms,
             }, _done);
+            _best.Observe(_done, loss, _setup.Optimizer.Parameters);
         }
         if (_text.Conversations is not { } conversations) return;
         foreach (var (prompt, answer) in new SampleAnswers(_setup.Model, _text.Vocabulary, conversations, _spec.Samples).Generate(_stop.Token))

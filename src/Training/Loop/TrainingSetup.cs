@@ -14,7 +14,12 @@ internal sealed class TrainingSetup : IDisposable
     {
         (Model, Adapter) = (model, adapter);
         Optimizer = new AdamW(adapter?.Parameters() ?? model.Parameters(), spec.Optimizer);
-        Step = new TrainingStep(model, Optimizer, spec.Clip, new Regularization(adapter is null ? 0 : spec.Adapter.Dropout, spec.Method == TrainingMethod.Dpo ? 0 : spec.LabelSmoothing));
+        Step = new TrainingStep(model, Optimizer, spec.Clip, new Regularization
+        {
+            Dropout = adapter is null ? 0 : spec.Adapter.Dropout,
+            EmbeddingNoise = spec.NeftuneAlpha,
+            LabelSmoothing = spec.Method == TrainingMethod.Dpo ? 0 : spec.LabelSmoothing,       // of pairs, the objective's affair
+        });
     }
 
     public CausalModel Model { get; }

@@ -92,7 +92,7 @@ public sealed class CausalModel : IDisposable
             targets.Add(batch.Labels[t]);
         }
         var attention = new SegmentAttention(Config, [.. batch.SegmentStarts], _rotary.For(batch.LongestSegment));
-        var (stream, delta) = Run(batch.Ids, attention, regularization);
+        var (stream, delta) = Run(batch.Ids, attention, regularization, regularization.EmbeddingNoise > 0 ? EmbeddingNoise(batch, regularization) : null);
         var selected = Tensor.From([.. rows], rows.Count);
         var hidden = FusedOperators.AddRmsNorm(Operators.SelectRows(stream, selected), Operators.SelectRows(delta, selected), _norm, Config.NormEpsilon).Normed;
         return FusedOperators.HeadLoss(hidden, _head, _headMaster, [.. targets], regularization.LabelSmoothing);
@@ -145,9 +145,10 @@ public sealed class CausalModel : IDisposable
         return use.TrainsWeights ? norm.RequireGradient() : norm;
     }
 
-    private (Tensor Stream, Tensor Delta) Run(int[] ids, IAttention attention, Regularization regularization)
+    private (Tensor Stream, Tensor Delta) Run(int[] ids, IAttention attention, Regularization regularization, Tensor? noise = null)
     {
         var stream = Operators.Convert(Operators.Embedding(_embedding, Tensor.From([.. ids.Select(id => (long)id)], ids.Length)), TensorType.Float32);
+        if (noise is not null) stream = Operators.Add(stream, noise);
         Tensor? delta = null;
         foreach (var layer in _layers) (stream, delta) = layer.Forward(stream, delta, Type, attention, regularization.Dropout, regularization.Seed);
         return (stream, delta!);
@@ -155,6 +156,20 @@ public sealed class CausalModel : IDisposable
 
     private float[] Head(Tensor stream, Tensor delta) =>
         FusedOperators.Logits(FusedOperators.AddRmsNorm(stream, delta, _norm, Config.NormEpsilon).Normed, _head).ToFloats();
+
+    /// <summary>NEFTune (Jain et al., 2023): uniform in ±alpha/√(length·hidden) for each sequence.</summary>
+    private Tensor EmbeddingNoise(PackedBatch batch, Regularization regularization)
+    {
+        var noise = new float[(long)batch.Tokens * Config.HiddenSize];
+        var random = new SeededRandom(SeededRandom.Mix(regularization.Seed, ulong.MaxValue));       // layers take the first numbers
+        for (var segment = 0; segment < batch.Segments; segment++)
+        {
+            var (start, end) = (batch.SegmentStarts[segment], batch.SegmentStarts[segment + 1]);
+            var bound = regularization.EmbeddingNoise / Math.Sqrt((double)(end - start) * Config.HiddenSize);
+            foreach (ref var value in noise.AsSpan(start * Config.HiddenSize, (end - start) * Config.HiddenSize)) value = (float)((2 * random.Uniform() - 1) * bound);
+        }
+        return Tensor.From(noise, batch.Tokens, Config.HiddenSize);
+    }
 
     private IEnumerable<Parameter> Norms() => _layers.SelectMany(layer => layer.Norms()).Append(new Parameter("model.norm.weight", _norm, Decays: false));
 

@@ -128,6 +128,17 @@ public sealed class TrainingDataTests : IDisposable
         Assert.Contains("row 3", data.Warnings[1].Message, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData(LearnedTurns.All, "b.d.")]
+    [InlineData(LearnedTurns.Last, "d.")]
+    public void Load_Conversations_LearnTheTurnsAskedFor(LearnedTurns turns, string learned)
+    {
+        var row = """{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"},{"role":"user","content":"c"},{"role":"assistant","content":"d"}]}""";
+        using var data = Load(Spec(Write([row]), "auto") with { TrainOn = turns }, encoder: Characters());
+        Assert.Equal(learned, new string([.. data.Step(0)[0].Labels.Where(l => l > 0).Select(l => (char)l)]));
+        Assert.Equal("u:a a:b.u:c a:d.", new string([.. data.Step(0)[0].Ids.Select(id => (char)id)]));
+    }
+
     [Fact]
     public void Load_Texts_LearnEveryTokenAndTheEnd()
     {

@@ -13,6 +13,7 @@ Command[] commands =
 [
     ExportCommand.Command,
     LogitsCommand.Command,
+    ProbeCommand.Command,
     TrainCommand.Command,
     TokenizerCommand.Command,
 ];

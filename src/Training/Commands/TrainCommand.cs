@@ -1,6 +1,8 @@
+using TokenMill.Shared;
 using TokenMill.Shared.CommandLine;
 using TokenMill.Shared.Domain;
 using TokenMill.Shared.Jobs;
+using TokenMill.Training.Forecast;
 using TokenMill.Training.Loop;
 using TokenMill.Training.Torch;
 
@@ -12,15 +14,18 @@ namespace TokenMill.Training.Commands;
 /// </summary>
 internal static class TrainCommand
 {
-    public static Command Command { get; } = new("train", "train SPEC.json [--resume] [--run TOKEN] [--parent-pipe]", RunAsync);
+    public static Command Command { get; } = new("train", "train SPEC.json [--plan [--json [FILE]]] [--resume] [--run TOKEN] [--parent-pipe]", RunAsync);
 
     private static async Task<int> RunAsync(Arguments arguments, CancellationToken cancellationToken)
     {
+        var plan = arguments.Flag("--plan");
         var resume = arguments.Flag("--resume");
         var run = arguments.Option("--run");
         var parentPipe = arguments.Flag("--parent-pipe");
         var path = arguments.Positional("SPEC.json");
+        var json = plan ? arguments.Json() : null;
         arguments.End();
+        if (plan) return await PlanAsync(path, json, cancellationToken);
 
         using var stop = new StopRequest();
         stop.ListenToSignals();
@@ -28,28 +33,27 @@ internal static class TrainCommand
         await using var registration = cancellationToken.Register(() => stop.Ask(StopReason.Pause));
         using var events = new EventWriter(Console.Out, TimeProvider.System, run);
 
-        // Training stays on one thread: OpenMP keeps its threads and their number for each thread that calls it.
-        var ended = new TaskCompletionSource<int>(TaskCreationOptions.RunContinuationsAsynchronously);
-        new Thread(() =>
-        {
-            try
-            {
-                ended.SetResult(Run(path, resume, events, stop));
-            }
-            catch (Exception e)
-            {
-                ended.SetException(e);
-            }
-        }) { Name = "training" }.Start();
-        return await ended.Task;
+        return await OwnThread.Run("training", () => Run(path, resume, events, stop));
     }
+
+    private static async Task<int> PlanAsync(string path, string? json, CancellationToken cancellationToken)
+    {
+        var spec = FineTuneSpec.Parse(Read(path));
+        SpecCheck.Check(spec);
+        var plan = await new Planning(ProbeCache.OfUser(), TimeProvider.System).PlanAsync(spec, cancellationToken);
+        if (json is null) foreach (var line in PlanText.Lines(plan)) Console.Out.WriteLine(line);
+        else if (json.Length == 0) Console.Out.WriteLine(Json.Serialize(plan));
+        else await File.WriteAllTextAsync(json, Json.Serialize(plan) + "\n", cancellationToken);
+        return CommandLineHost.Done;
+    }
+
+    private static string Read(string path) => File.Exists(path) ? File.ReadAllText(path) : throw new RefusedException("file-not-found", $"{path} does not exist", "give the path of a specification");
 
     private static int Run(string path, bool resume, EventWriter events, StopRequest stop)
     {
         try
         {
-            if (!File.Exists(path)) throw new RefusedException("file-not-found", $"{path} does not exist", "give the path of a specification");
-            var text = File.ReadAllText(path);
+            var text = Read(path);
             var spec = FineTuneSpec.Parse(text);
             SpecCheck.Check(spec);
             TorchRuntime.Describe();

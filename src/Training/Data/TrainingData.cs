@@ -28,6 +28,8 @@ public sealed class TrainingData : IDisposable
 
     /// <summary>Examples (or pairs) that an epoch visits, the weights of their sources included.</summary>
     public int ExamplesPerEpoch => _order.ExamplesPerEpoch;
+
+    /// <summary>Examples (or pairs) to train with, each once.</summary>
     public int TrainingCount => _training.Count / _examplesPerItem;
     public int ValidationCount => _validation.Count / _examplesPerItem;
 
@@ -36,6 +38,7 @@ public sealed class TrainingData : IDisposable
 
     /// <summary>Tokens of all training examples, each once.</summary>
     public long Tokens => _training.Tokens;
+    public long ValidationTokens => _validation.Tokens;
     public long SupervisedTokens => _training.SupervisedTokens;
     public int Longest => Math.Max(_training.Longest, _validation.Longest);
 

@@ -37,6 +37,7 @@ internal sealed class TrainingSetup : IDisposable
         var trainsAdapter = spec.Adapter.Type != "none" && !source.IsRandom;
         var model = source.Build(config, trainsAdapter ? ModelUse.Adapters(type) : ModelUse.AllWeights(type), cancellationToken);
         var adapter = !trainsAdapter ? null : spec.Adapter.Init is { } init ? LoraAdapter.Load(model, source.TokenizerPath, init, trains: true) : LoraAdapter.Create(model, spec.Adapter, spec.Seed);
+        ProcessMemory.ReturnFreed();                        // the fp32 copies that weights were packed from
         return new TrainingSetup(model, adapter, spec);
     }
 

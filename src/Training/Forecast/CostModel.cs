@@ -1,0 +1,61 @@
+namespace TokenMill.Training.Forecast;
+
+/// <summary>
+/// Time and memory of a whole model from two probes of different depth: what both share (program, embedding, head) and what each layer adds.
+/// A pass takes (per layer) a fixed time, a time per token and one per square of a segment's length, and the head one per supervised token.
+/// </summary>
+internal sealed class CostModel
+{
+    private readonly ProbeResult _shallow, _deep;
+    private readonly int _layers;
+    private readonly double[] _seconds, _bytes;
+
+    /// <param name="layers">Of the whole model.</param>
+    public CostModel(ProbeResult shallow, ProbeResult deep, int layers)
+    {
+        (_shallow, _deep, _layers) = (shallow, deep, layers);
+        var passes = new[] { shallow, deep }.SelectMany(probe => probe.Passes.Select(pass => (probe.Layers, pass))).ToList();
+        // The quickest repetition is what the machine can do; how far the usual one lies above it is Slowdown.
+        _seconds = LeastSquares.Fit([.. passes.Select(p => (TimeFeatures(p.Layers, p.pass.Shape), p.pass.Seconds.Min()))]);
+        _bytes = LeastSquares.Fit([.. passes.Select(p => (MemoryFeatures(p.Layers, p.pass.Shape), (double)p.pass.PeakBytes))]);
+        var ratios = passes.SelectMany(p => p.pass.Seconds.Select(seconds => seconds / p.pass.Seconds.Min())).Order().ToList();
+        (Slowdown, SlowdownAtWorst) = (ratios[ratios.Count / 2], ratios[ratios.Count * 9 / 10]);
+    }
+
+    /// <summary>A usual repetition against the quickest one, and the slowest tenth.</summary>
+    public double Slowdown { get; }
+    public double SlowdownAtWorst { get; }
+
+    public double LoadSeconds => Math.Max(Deepen(probe => probe.LoadSeconds), _deep.LoadSeconds);
+    public double UpdateSeconds => Deepen(probe => probe.UpdateSeconds);
+    public double ValidationShare => _deep.ValidationShare;
+    public long TrainableParameters => (long)Math.Round(Deepen(probe => probe.TrainableParameters));
+
+    public long RuntimeBytes => _deep.RuntimeBytes;
+    public long WeightBytes => (long)Deepen(probe => probe.LoadedBytes - probe.RuntimeBytes);
+
+    /// <summary>Gradients and two moments, fp32 where it cannot be seen among everything else that is resident.</summary>
+    public long StateBytes => (long)Math.Max(TrainableParameters * 12, Deepen(probe => probe.ReadyBytes - probe.LoadedBytes));
+    public long LoadPeakBytes => (long)Deepen(probe => probe.LoadPeakBytes);
+
+    /// <summary>Of one pass, forward and backward, at its best.</summary>
+    public double PassSeconds(PassShape shape) => LeastSquares.Dot(_seconds, TimeFeatures(_layers, shape));
+
+    /// <summary>The most that is resident while a pass runs.</summary>
+    public long PassBytes(PassShape shape) => (long)LeastSquares.Dot(_bytes, MemoryFeatures(_layers, shape));
+
+    /// <summary>The share of <see cref="PassBytes"/> that grows with its tokens.</summary>
+    public long ActivationBytes(PassShape shape) => PassBytes(shape) - PassBytes(new PassShape(0, 0, 0));
+
+    private static double[] TimeFeatures(int layers, PassShape shape) => [1, layers, shape.Tokens, (double)layers * shape.Tokens, (double)layers * shape.Squares, shape.Supervised];
+
+    /// <summary>The head works in pieces of rows, so that its memory does not grow with the supervised tokens.</summary>
+    private static double[] MemoryFeatures(int layers, PassShape shape) => [1, layers, shape.Tokens, (double)layers * shape.Tokens];
+
+    private double Deepen(Func<ProbeResult, double> value)
+    {
+        if (_deep.Layers == _shallow.Layers) return value(_deep);
+        var slope = (value(_deep) - value(_shallow)) / (_deep.Layers - _shallow.Layers);
+        return value(_deep) + slope * (_layers - _deep.Layers);
+    }
+}

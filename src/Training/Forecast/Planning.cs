@@ -1,0 +1,72 @@
+using TokenMill.Shared.Domain;
+using TokenMill.Shared.Jobs;
+using TokenMill.Training.Loop;
+using TokenMill.Training.Models;
+using TokenMill.Training.Torch;
+
+namespace TokenMill.Training.Forecast;
+
+/// <summary>
+/// Tells what a run will cost before it starts: 1. its data, or a sample of them, are encoded and divided into passes as the run would do it;
+/// 2. a few real steps on the model's first layers are timed and weighed, once for each machine and shape (<see cref="ProbeCache"/>);
+/// 3. both together give time and memory.
+/// </summary>
+internal sealed class Planning(ProbeCache probes, TimeProvider time)
+{
+    /// <summary>Bytes of a checkpoint for each trained number: itself and two moments, fp32.</summary>
+    private const int CheckpointBytesPerParameter = 12;
+
+    /// <summary>Share of the available memory that a run may take.</summary>
+    private const double UsableMemory = 0.95;
+
+    /// <param name="spec">Checked before by <see cref="SpecCheck"/>.</param>
+    public async Task<FineTunePlan> PlanAsync(FineTuneSpec spec, CancellationToken cancellationToken)
+    {
+        var source = new ModelSource(spec.Model);
+        var config = source.Config();
+        var begun = time.GetTimestamp();
+        var workload = Workload.Of(spec, source, config, cancellationToken);
+        var dataSeconds = time.GetElapsedTime(begun).TotalSeconds;
+        var measured = probes.Find(spec, config) ?? await probes.MeasureAsync(spec, config, cancellationToken);
+        var cost = new CostModel(measured.Shallow, measured.Deep, config.Layers);
+        return Plan(spec, config, workload, cost, dataSeconds, ProcessMemory.AvailableBytes());
+    }
+
+    internal static FineTunePlan Plan(FineTuneSpec spec, ModelConfig config, Workload workload, CostModel cost, double dataSeconds, long available)
+    {
+        var memory = Memory(workload, cost);
+        var peak = memory.Values.Sum();
+        var usable = (long)(available * UsableMemory);
+        return new FineTunePlan(
+            cost.TrainableParameters, config.Parameters, peak, memory, workload.TokensPerEpoch, workload.RowsPerEpoch, workload.PackedRowsPerEpoch, workload.Steps,
+            Seconds(workload, cost, dataSeconds), cost.TrainableParameters * CheckpointBytesPerParameter, available, peak <= usable, workload.Sampled,
+            peak <= usable ? [] : [.. new PlanAdvisor(spec, config, workload, cost).For(usable)]);
+    }
+
+    internal static IReadOnlyDictionary<string, long> Memory(Workload workload, CostModel cost)
+    {
+        var largest = workload.StepPasses.SelectMany(step => step).MaxBy(cost.PassBytes)!;
+        var (pass, activations) = (cost.PassBytes(largest), cost.ActivationBytes(largest));
+        var parts = new SortedDictionary<string, long>(StringComparer.Ordinal)
+        {
+            ["runtime"] = cost.RuntimeBytes,
+            ["weights"] = cost.WeightBytes,
+            ["adapter_and_optimizer"] = cost.StateBytes,
+            ["activations"] = activations,
+        };
+        parts["head_and_buffers"] = Math.Max(0, pass - parts.Values.Sum());
+        var loading = cost.LoadPeakBytes - parts.Values.Sum();
+        if (loading > 0) parts["more_while_loading"] = loading;
+        return parts;
+    }
+
+    internal static PlannedSeconds Seconds(Workload workload, CostModel cost, double dataSeconds)
+    {
+        var passes = workload.StepPasses.Average(step => step.Sum(cost.PassSeconds)) * workload.Steps;
+        var perToken = workload.StepPasses.Sum(step => step.Sum(cost.PassSeconds)) / workload.StepPasses.Sum(step => step.Sum(pass => (double)pass.Tokens));
+        var forward = (workload.Evaluations * workload.ValidationTokens + workload.ReferenceTokens) * perToken * cost.ValidationShare;
+        var still = dataSeconds + cost.LoadSeconds + cost.UpdateSeconds * workload.Steps;
+        var work = passes + forward;
+        return new PlannedSeconds(still + work * 0.95, still + work * cost.Slowdown, (still + work * Math.Max(cost.SlowdownAtWorst, 1.1 * cost.Slowdown)) * 1.1);
+    }
+}

@@ -1,0 +1,92 @@
+using System.Diagnostics;
+using TokenMill.Shared.ChatTemplates;
+using TokenMill.Shared.Jobs;
+using TokenMill.Training.Data;
+using TokenMill.Training.Loop;
+using TokenMill.Training.Models;
+using TokenMill.Training.Torch;
+
+namespace TokenMill.Training.Forecast;
+
+/// <summary>
+/// Real training steps on the first layers of a model, in a process of its own so that their memory can be seen. Two probes of different depth
+/// tell what a layer costs and what the rest does; see <see cref="CostModel"/>.
+/// </summary>
+internal static class Probe
+{
+    private const int Rounds = 5;
+    private const double BudgetSeconds = 5, FloatingOperationsPerPass = 0.4e12;
+    private const int ShortSegment = 64, MiddleSegment = 256;
+
+    public static ProbeResult Measure(FineTuneSpec spec, int layers, CancellationToken cancellationToken)
+    {
+        TorchRuntime.UseThreads(spec.Threads ?? Environment.ProcessorCount);
+        var source = new ModelSource(spec.Model);
+        using var text = new ModelText(source);
+        var config = source.Config() with { Layers = layers };
+        var runtime = ProcessMemory.ResidentBytes();
+
+        ProcessMemory.ResetPeak();
+        var started = Stopwatch.GetTimestamp();
+        using var setup = TrainingSetup.Build(spec, source, config, cancellationToken);
+        var (loadSeconds, loadPeak, loaded) = (Stopwatch.GetElapsedTime(started).TotalSeconds, ProcessMemory.PeakBytes(), ProcessMemory.ResidentBytes());
+
+        var batches = Examples(config).Select(examples => Packing.Pack(examples, examples.Max(e => e.Ids.Length), packing: true)).ToList();
+        Step(setup, batches[0], cancellationToken);                     // gradients and moments come to be; kernels are chosen
+        ProcessMemory.ReturnFreed();
+        var ready = ProcessMemory.ResidentBytes();
+        var (seconds, peaks, updates) = (batches.Select(_ => new List<double>()).ToList(), new long[batches.Count], new List<double>());
+        var begun = Stopwatch.GetTimestamp();
+        for (var round = 0; round < Rounds && (round == 0 || Stopwatch.GetElapsedTime(begun).TotalSeconds < BudgetSeconds); round++)
+            for (var i = 0; i < batches.Count; i++)
+            {
+                ProcessMemory.ReturnFreed();
+                ProcessMemory.ResetPeak();
+                var (pass, update) = Step(setup, batches[i], cancellationToken);
+                seconds[i].Add(pass);
+                updates.Add(update);
+                peaks[i] = Math.Max(peaks[i], ProcessMemory.PeakBytes());
+            }
+        var middle = batches.Count / 2;
+        var validation = Forward(setup.Model, batches[middle]);
+        return new ProbeResult(config.Layers, setup.Optimizer.ParameterCount, loadSeconds, runtime, loadPeak, loaded, ready, Median(updates), Math.Min(1, validation / Median(seconds[middle])),
+            [.. batches.Select((batch, i) => new ProbedPass(PassShape.Of(batch), peaks[i], seconds[i]))]);
+    }
+
+    public static double Median(IEnumerable<double> values) => values.Order().ToList() is var sorted ? sorted[sorted.Count / 2] : 0;
+
+    private static (double Pass, double Update) Step(TrainingSetup setup, PackedBatch batch, CancellationToken cancellationToken)
+    {
+        var started = Stopwatch.GetTimestamp();
+        var outcome = setup.Step.Compute([batch], new SupervisedObjective(), 0, cancellationToken);
+        var computed = Stopwatch.GetTimestamp();
+        setup.Step.Apply(outcome, 0);                                   // a rate of 0: the weights stay what they are
+        return (Stopwatch.GetElapsedTime(started, computed).TotalSeconds, Stopwatch.GetElapsedTime(computed).TotalSeconds);
+    }
+
+    private static double Forward(CausalModel model, PackedBatch batch)
+    {
+        var started = Stopwatch.GetTimestamp();
+        using var mode = TorchRuntime.WithoutGradient();
+        using var scope = new TensorScope();
+        model.Losses(batch);
+        return Stopwatch.GetElapsedTime(started).TotalSeconds;
+    }
+
+    /// <summary>Passes that differ in tokens, lengths of segments and supervised share, smallest first; a large model gets shorter ones.</summary>
+    private static IEnumerable<IReadOnlyList<EncodedExample>> Examples(ModelConfig config)
+    {
+        var tokens = Math.Clamp((int)(FloatingOperationsPerPass / (6.0 * config.Parameters)), 512, Passes.TokensAtOnce);
+        var ids = new Random(1);
+        foreach (var (total, segment, supervised) in new[] { (tokens / 8, ShortSegment, 1.0), (tokens / 2, MiddleSegment, 0.25), (tokens, MiddleSegment, 0.75), (tokens, tokens, 0.25) })
+        {
+            var length = Math.Min(segment, Math.Min(config.ContextLength, total));
+            yield return [.. Enumerable.Range(0, Math.Max(1, total / length)).Select(_ =>
+            {
+                int[] sequence = [.. Enumerable.Range(0, length).Select(_ => ids.Next(config.VocabularySize))];
+                var learned = (int)(length * supervised);
+                return new EncodedExample(sequence, [.. sequence.Select((id, t) => t >= length - learned ? id : EncodedExample.Unsupervised)]);
+            })];
+        }
+    }
+}

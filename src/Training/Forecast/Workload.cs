@@ -1,0 +1,35 @@
+using TokenMill.Shared.Jobs;
+using TokenMill.Training.Data;
+using TokenMill.Training.Loop;
+using TokenMill.Training.Models;
+
+namespace TokenMill.Training.Forecast;
+
+/// <summary>How much there is to do: the passes of steps as the run itself would make them, from all of the data or a sample.</summary>
+internal sealed record Workload(int StepsPerEpoch, int Steps, long RowsPerEpoch, long TokensPerEpoch, long PackedRowsPerEpoch, long ValidationTokens, int Evaluations, long ReferenceTokens, bool Sampled, IReadOnlyList<IReadOnlyList<PassShape>> StepPasses)
+{
+    private const int MostSteps = 400;
+
+    public static Workload Of(FineTuneSpec spec, ModelSource source, ModelConfig config, CancellationToken cancellationToken)
+    {
+        var maxLength = Math.Min(spec.MaxLength ?? 2048, config.ContextLength);
+        using var text = new ModelText(source);
+        using var sample = new DataSample(spec);
+        using var data = new TrainingDataLoader(sample.Spec, text.Conversations, text.Whole, config.VocabularySize, maxLength, sample.Folder).Load(cancellationToken);
+
+        var total = TrainingRun.TotalSteps(spec, data.StepsPerEpoch);
+        var simulated = Math.Min(data.StepsPerEpoch, MostSteps);
+        var passes = Enumerable.Range(0, simulated)
+            .Select(i => Passes.Of(data.Step((int)((long)i * data.StepsPerEpoch / simulated)), spec.BatchSize, maxLength, spec.Packing, data.AnswersPerExample)).ToList();
+        var packedRows = passes.Sum(step => step.Sum(pass => (long)pass.Rows)) * data.StepsPerEpoch / simulated;
+
+        // A file for validation is sampled by itself; a fraction of the data is as large a part of the whole.
+        var seen = spec.Validation?.Path is not null ? sample.ValidationShare : (double)data.TrainingCount / Math.Max(1, data.ExamplesPerEpoch) is var share && sample.IsPartial ? Math.Min(1, share) : 1;
+        var validationTokens = (long)(data.ValidationTokens / seen);
+        var evaluations = validationTokens == 0 ? 0 : 2 + (spec.EvaluateEvery is { } every ? (total - 1) / every : 0);
+        // Preferences are first measured with the model as it is, once each as far as the steps go.
+        var reference = spec.Method == TrainingMethod.Dpo ? Math.Min((long)(data.Tokens / seen), data.TokensPerEpoch * total / data.StepsPerEpoch) + validationTokens : 0;
+        return new Workload(data.StepsPerEpoch, total, data.ExamplesPerEpoch, data.TokensPerEpoch, packedRows, validationTokens, evaluations, reference, sample.IsPartial,
+            [.. passes.Select(step => (IReadOnlyList<PassShape>)[.. step.Select(PassShape.Of)])]);
+    }
+}

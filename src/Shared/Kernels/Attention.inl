@@ -36,40 +36,35 @@ static void product(int64_t m, int64_t n, int64_t k, const float* a, int64_t row
 
 static inline int64_t padded(int64_t n) { return (n + W - 1) / W * W; }
 
-// Rows of one head to fp32 with `stride` floats a row, rotated by position where tables are given, scaled, padded with zeros.
-template <class T> static void read_head(const T* from, int64_t from_stride, int64_t rows, int64_t head_dim, const float* cosine, const float* sine, int64_t position, float scale, float* to, int64_t stride) {
-    const int64_t half = head_dim / 2;
+// Rows of one head to fp32 with `stride` floats a row, the first `rotated` dimensions turned by position where tables are
+// given, scaled, padded with zeros.
+template <class T> static void read_head(const T* from, int64_t from_stride, int64_t rows, int64_t head_dim, int64_t rotated, const float* cosine, const float* sine, int64_t position, float scale, float* to, int64_t stride) {
+    const int64_t half = cosine ? rotated / 2 : 0;
     for (int64_t r = 0; r < rows; r++, from += from_stride, to += stride) {
-        if (cosine) {
-            const float* c = cosine + (position + r) * half;
-            const float* s = sine + (position + r) * half;
-            FOR_VECTORS(i, n, half) {
-                const F x = load_some(from + i, n), y = load_some(from + half + i, n), cs = load_some(c + i, n), sn = load_some(s + i, n);
-                store_some(to + i, (x * cs - y * sn) * scale, n);
-                store_some(to + half + i, (y * cs + x * sn) * scale, n);
-            }
-        } else {
-            FOR_VECTORS(i, n, head_dim) store_some(to + i, load_some(from + i, n) * scale, n);
+        const float* c = cosine + (position + r) * half;
+        const float* s = sine + (position + r) * half;
+        FOR_VECTORS(i, n, half) {
+            const F x = load_some(from + i, n), y = load_some(from + half + i, n), cs = load_some(c + i, n), sn = load_some(s + i, n);
+            store_some(to + i, (x * cs - y * sn) * scale, n);
+            store_some(to + half + i, (y * cs + x * sn) * scale, n);
         }
+        FOR_VECTORS(i, n, head_dim - 2 * half) store_some(to + 2 * half + i, load_some(from + 2 * half + i, n) * scale, n);
         for (int64_t i = head_dim; i < stride; i++) to[i] = 0;
     }
 }
 
 // The gradient of read_head: rotated back and scaled.
-template <class T> static void write_head(const float* from, int64_t stride, int64_t rows, int64_t head_dim, const float* cosine, const float* sine, int64_t position, float scale, T* to, int64_t to_stride) {
-    const int64_t half = head_dim / 2;
+template <class T> static void write_head(const float* from, int64_t stride, int64_t rows, int64_t head_dim, int64_t rotated, const float* cosine, const float* sine, int64_t position, float scale, T* to, int64_t to_stride) {
+    const int64_t half = cosine ? rotated / 2 : 0;
     for (int64_t r = 0; r < rows; r++, from += stride, to += to_stride) {
-        if (cosine) {
-            const float* c = cosine + (position + r) * half;
-            const float* s = sine + (position + r) * half;
-            FOR_VECTORS(i, n, half) {
-                const F x = load_some(from + i, n), y = load_some(from + half + i, n), cs = load_some(c + i, n), sn = load_some(s + i, n);
-                store_some(to + i, (x * cs + y * sn) * scale, n);
-                store_some(to + half + i, (y * cs - x * sn) * scale, n);
-            }
-        } else {
-            FOR_VECTORS(i, n, head_dim) store_some(to + i, load_some(from + i, n) * scale, n);
+        const float* c = cosine + (position + r) * half;
+        const float* s = sine + (position + r) * half;
+        FOR_VECTORS(i, n, half) {
+            const F x = load_some(from + i, n), y = load_some(from + half + i, n), cs = load_some(c + i, n), sn = load_some(s + i, n);
+            store_some(to + i, (x * cs + y * sn) * scale, n);
+            store_some(to + half + i, (y * cs - x * sn) * scale, n);
         }
+        FOR_VECTORS(i, n, head_dim - 2 * half) store_some(to + 2 * half + i, load_some(from + 2 * half + i, n) * scale, n);
     }
 }
 
@@ -79,6 +74,11 @@ static void transpose(const float* from, int64_t rows, int64_t width, int64_t st
             for (int64_t r = r0; r < rows && r < r0 + 16; r++) to[i * to_stride + r] = from[r * stride + i];
     for (int64_t i = 0; i < width; i++) for (int64_t r = rows; r < to_stride; r++) to[i * to_stride + r] = 0;
 }
+
+// First key that the query at a position sees.
+static inline int64_t first_seen(const Attention& a, int64_t position) { return a.window > 0 && position >= a.window ? position - a.window + 1 : 0; }
+
+static inline F hyperbolic_tangent(F x) { return 1.0f - 2.0f / (exponential(x * 2.0f) + 1.0f); }
 
 template <class T> static void attention(const Attention& a, int64_t segment, int64_t kv_head) {
     static thread_local Scratch scratch;
@@ -96,41 +96,46 @@ template <class T> static void attention(const Attention& a, int64_t segment, in
 
     const T* keys_from = static_cast<const T*>(a.key) + first_key * a.key_stride + kv_head * a.head_dim;
     const T* values_from = static_cast<const T*>(a.value) + first_key * a.key_stride + kv_head * a.head_dim;
-    read_head(keys_from, a.key_stride, keys, a.head_dim, a.cosine, a.sine, 0, 1.0f, key, d);
+    read_head(keys_from, a.key_stride, keys, a.head_dim, a.rotated, a.cosine, a.sine, 0, 1.0f, key, d);
     transpose(key, keys, d, d, key_transposed, k);
-    read_head<T>(values_from, a.key_stride, keys, a.head_dim, nullptr, nullptr, 0, 1.0f, value, d);
+    read_head<T>(values_from, a.key_stride, keys, a.head_dim, 0, nullptr, nullptr, 0, 1.0f, value, d);
 
     for (int64_t head = kv_head * group; head < (kv_head + 1) * group; head++) {
         for (int64_t first = 0; first < queries; first += RowBlock) {
             const int64_t rows = queries - first < RowBlock ? queries - first : RowBlock;
-            const int64_t seen = padded(past + first + rows) < k ? padded(past + first + rows) : k;     // keys the last row of the block sees
+            // The rows of the block see no keys before `start` and none from `seen` on, both at a vector's border.
+            const int64_t start = first_seen(a, past + first) / W * W, last = past + first + rows, seen = padded(last) < k ? padded(last) : k;
             const T* from = static_cast<const T*>(a.query) + (first_query + first) * a.query_stride + head * a.head_dim;
-            read_head(from, a.query_stride, rows, a.head_dim, a.cosine, a.sine, past + first, a.scale, query, d);
-            product(rows, seen, d, query, d, 1, key_transposed, k, scores, k, false);
+            read_head(from, a.query_stride, rows, a.head_dim, a.rotated, a.cosine, a.sine, past + first, a.scale, query, d);
+            product(rows, seen - start, d, query, d, 1, key_transposed + start, k, scores + start, k, false);
             for (int64_t r = 0; r < rows; r++) {
                 float* row = scores + r * k;
-                const int64_t visible = past + first + r + 1;
+                const int64_t visible = past + first + r + 1, hidden = first_seen(a, past + first + r);
+                if (a.softcap > 0) for (int64_t i = start; i < seen; i += W) store(row + i, hyperbolic_tangent(load(row + i) * (1.0f / a.softcap)) * a.softcap);
+                for (int64_t i = start; i < hidden; i++) row[i] = -__builtin_inff();
                 for (int64_t i = visible; i < seen; i++) row[i] = -__builtin_inff();
-                F greatest_of = load(row);
-                for (int64_t i = W; i < seen; i += W) greatest_of = max(greatest_of, load(row + i));
+                F greatest_of = load(row + start);
+                for (int64_t i = start + W; i < seen; i += W) greatest_of = max(greatest_of, load(row + i));
                 float greatest = greatest_of[0];
                 for (int i = 1; i < W; i++) greatest = greatest_of[i] > greatest ? greatest_of[i] : greatest;
-                for (int64_t i = 0; i < visible; i += W) store(row + i, exponential(load(row + i) - greatest));
+                for (int64_t i = start; i < visible; i += W) store(row + i, exponential(load(row + i) - greatest));
+                for (int64_t i = start; i < hidden; i++) row[i] = 0;
                 for (int64_t i = visible; i < seen; i++) row[i] = 0;
                 F total_of = {};
-                for (int64_t i = 0; i < seen; i += W) total_of += load(row + i);
+                for (int64_t i = start; i < seen; i += W) total_of += load(row + i);
                 const float total = sum(total_of);
-                for (int64_t i = 0; i < seen; i += W) store(row + i, load(row + i) * (1.0f / total));
+                for (int64_t i = start; i < seen; i += W) store(row + i, load(row + i) * (1.0f / total));
                 if (a.log_sum_exp) a.log_sum_exp[(first_query + first + r) * a.heads + head] = greatest + __builtin_logf(total);
             }
-            product(rows, d, past + first + rows, scores, k, 1, value, d, out, d, false);
+            product(rows, d, last - start, scores + start, k, 1, value + start * d, d, out, d, false);
             T* to = static_cast<T*>(a.out) + (first_query + first) * a.heads * a.head_dim + head * a.head_dim;
-            write_head<T>(out, d, rows, a.head_dim, nullptr, nullptr, 0, 1.0f, to, a.heads * a.head_dim);
+            write_head<T>(out, d, rows, a.head_dim, 0, nullptr, nullptr, 0, 1.0f, to, a.heads * a.head_dim);
         }
     }
 }
 
 // With P the probabilities: dP = dO·Vᵀ, dS = P∘(dP − rowsum(P∘dP)), dQ = dS·K, dK = dSᵀ·Q, dV = Pᵀ·dO.
+// A cap on the scores multiplies dS by 1 − tanh².
 template <class T> static void attention_gradient(const AttentionGradient& g, int64_t segment, int64_t kv_head) {
     static thread_local Scratch scratch;
     const Attention& a = g.forward;
@@ -139,7 +144,7 @@ template <class T> static void attention_gradient(const AttentionGradient& g, in
     const int64_t past = keys - queries, group = a.heads / a.kv_heads;
     const int64_t d = padded(a.head_dim), k = padded(keys);
 
-    float* key = scratch.take(4 * keys * d + 2 * d * k + RowBlock * (2 * k + 3 * d));  // (keys, d)
+    float* key = scratch.take(4 * keys * d + 2 * d * k + RowBlock * (2 * k + 3 * d) + k);   // (keys, d)
     float* value = key + keys * d;                                                      // (keys, d)
     float* grad_key = value + keys * d;                                                 // (keys, d)
     float* grad_value = grad_key + keys * d;                                            // (keys, d)
@@ -150,10 +155,11 @@ template <class T> static void attention_gradient(const AttentionGradient& g, in
     float* query = grad_score + RowBlock * k;                                           // (RowBlock, d)
     float* grad_out = query + RowBlock * d;                                             // (RowBlock, d)
     float* grad_query = grad_out + RowBlock * d;                                        // (RowBlock, d)
+    float* slope = grad_query + RowBlock * d;                                           // (k), of the cap
 
     const int64_t key_offset = first_key * a.key_stride + kv_head * a.head_dim;
-    read_head(static_cast<const T*>(a.key) + key_offset, a.key_stride, keys, a.head_dim, a.cosine, a.sine, 0, 1.0f, key, d);
-    read_head<T>(static_cast<const T*>(a.value) + key_offset, a.key_stride, keys, a.head_dim, nullptr, nullptr, 0, 1.0f, value, d);
+    read_head(static_cast<const T*>(a.key) + key_offset, a.key_stride, keys, a.head_dim, a.rotated, a.cosine, a.sine, 0, 1.0f, key, d);
+    read_head<T>(static_cast<const T*>(a.value) + key_offset, a.key_stride, keys, a.head_dim, 0, nullptr, nullptr, 0, 1.0f, value, d);
     transpose(key, keys, d, d, key_transposed, k);
     transpose(value, keys, d, d, value_transposed, k);
     __builtin_memset(grad_key, 0, 2 * keys * d * sizeof(float));
@@ -161,32 +167,39 @@ template <class T> static void attention_gradient(const AttentionGradient& g, in
     for (int64_t head = kv_head * group; head < (kv_head + 1) * group; head++) {
         for (int64_t first = 0; first < queries; first += RowBlock) {
             const int64_t rows = queries - first < RowBlock ? queries - first : RowBlock;
-            const int64_t last = past + first + rows;                                  // keys the last row of the block sees
-            const int64_t seen = padded(last) < k ? padded(last) : k;
+            const int64_t start = first_seen(a, past + first) / W * W, last = past + first + rows, seen = padded(last) < k ? padded(last) : k;
             const int64_t query_offset = (first_query + first) * a.query_stride + head * a.head_dim;
             const int64_t out_stride = a.heads * a.head_dim, out_offset = (first_query + first) * out_stride + head * a.head_dim;
-            read_head(static_cast<const T*>(a.query) + query_offset, a.query_stride, rows, a.head_dim, a.cosine, a.sine, past + first, a.scale, query, d);
-            read_head<T>(static_cast<const T*>(g.grad_out) + out_offset, out_stride, rows, a.head_dim, nullptr, nullptr, 0, 1.0f, grad_out, d);
-            product(rows, seen, d, query, d, 1, key_transposed, k, probability, k, false);
-            product(rows, seen, d, grad_out, d, 1, value_transposed, k, grad_score, k, false);
+            read_head(static_cast<const T*>(a.query) + query_offset, a.query_stride, rows, a.head_dim, a.rotated, a.cosine, a.sine, past + first, a.scale, query, d);
+            read_head<T>(static_cast<const T*>(g.grad_out) + out_offset, out_stride, rows, a.head_dim, 0, nullptr, nullptr, 0, 1.0f, grad_out, d);
+            product(rows, seen - start, d, query, d, 1, key_transposed + start, k, probability + start, k, false);
+            product(rows, seen - start, d, grad_out, d, 1, value_transposed + start, k, grad_score + start, k, false);
             for (int64_t r = 0; r < rows; r++) {
                 float* p = probability + r * k;
                 float* s = grad_score + r * k;
-                const int64_t visible = past + first + r + 1;
+                const int64_t visible = past + first + r + 1, hidden = first_seen(a, past + first + r);
                 const float log_sum_exp = a.log_sum_exp[(first_query + first + r) * a.heads + head];
-                for (int64_t i = 0; i < visible; i += W) store(p + i, exponential(load(p + i) - log_sum_exp));
+                if (a.softcap > 0)
+                    for (int64_t i = start; i < seen; i += W) {
+                        const F t = hyperbolic_tangent(load(p + i) * (1.0f / a.softcap));
+                        store(p + i, t * a.softcap);
+                        store(slope + i, 1.0f - t * t);
+                    }
+                for (int64_t i = start; i < visible; i += W) store(p + i, exponential(load(p + i) - log_sum_exp));
+                for (int64_t i = start; i < hidden; i++) p[i] = 0;
                 for (int64_t i = visible; i < seen; i++) p[i] = 0;
                 F along_of = {};
-                for (int64_t i = 0; i < seen; i += W) along_of += load(p + i) * load(s + i);
+                for (int64_t i = start; i < seen; i += W) along_of += load(p + i) * load(s + i);
                 const float along = sum(along_of);
-                for (int64_t i = 0; i < seen; i += W) store(s + i, load(p + i) * (load(s + i) - along));
+                for (int64_t i = start; i < seen; i += W) store(s + i, load(p + i) * (load(s + i) - along));
+                if (a.softcap > 0) for (int64_t i = start; i < seen; i += W) store(s + i, load(s + i) * load(slope + i));
             }
-            product(rows, d, last, grad_score, k, 1, key, d, grad_query, d, false);
-            write_head(grad_query, d, rows, a.head_dim, a.cosine, a.sine, past + first, a.scale, static_cast<T*>(g.grad_query) + query_offset, a.query_stride);
-            product(last, d, rows, grad_score, 1, k, query, d, grad_key, d, true);
-            product(last, d, rows, probability, 1, k, grad_out, d, grad_value, d, true);
+            product(rows, d, last - start, grad_score + start, k, 1, key + start * d, d, grad_query, d, false);
+            write_head(grad_query, d, rows, a.head_dim, a.rotated, a.cosine, a.sine, past + first, a.scale, static_cast<T*>(g.grad_query) + query_offset, a.query_stride);
+            product(last - start, d, rows, grad_score + start, 1, k, query, d, grad_key + start * d, d, true);
+            product(last - start, d, rows, probability + start, 1, k, grad_out, d, grad_value + start * d, d, true);
         }
     }
-    write_head(grad_key, d, keys, a.head_dim, a.cosine, a.sine, 0, 1.0f, static_cast<T*>(g.grad_key) + key_offset, a.key_stride);
-    write_head<T>(grad_value, d, keys, a.head_dim, nullptr, nullptr, 0, 1.0f, static_cast<T*>(g.grad_value) + key_offset, a.key_stride);
+    write_head(grad_key, d, keys, a.head_dim, a.rotated, a.cosine, a.sine, 0, 1.0f, static_cast<T*>(g.grad_key) + key_offset, a.key_stride);
+    write_head<T>(grad_value, d, keys, a.head_dim, 0, nullptr, nullptr, 0, 1.0f, static_cast<T*>(g.grad_value) + key_offset, a.key_stride);
 }

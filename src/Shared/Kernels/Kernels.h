@@ -53,8 +53,8 @@ struct HeadNorm {
     float* grad_key_weight;
 };
 
-// silu(gate)·up, rows of gate_up hold gate then up.
-struct SwiGlu {
+// activation(gate)·up, rows of gate_up hold gate then up. The kernel says which activation.
+struct GatedUnit {
     int64_t width;               // of gate and of up
     const void* gate_up;         // (rows, 2·width)
     void* out;                   // (rows, width)
@@ -64,14 +64,17 @@ struct SwiGlu {
 
 // Causal attention within segments, rotary embedding included: queries and keys are rotated as they are read, so that
 // rotated copies are never stored. Query i of a segment with q queries and k keys stands at position k − q + i: in training
-// q = k; with a cache the earlier keys come first. Pairs are (j, j + head_dim/2), Hugging Face's order.
+// q = k; with a cache the earlier keys come first.
 // One task is one segment and one kv head with its group of query heads.
 struct Attention {
     int64_t heads, kv_heads, head_dim;
+    int64_t rotated;                // the first so many dimensions of a head turn: pairs (j, j + rotated/2)
     float scale;
+    float softcap;                  // scores become softcap·tanh(score/softcap); 0: as they are
+    int64_t window;                 // keys that a query sees, its own included; 0: all before it
     const int64_t* query_starts;    // (segments + 1)
     const int64_t* key_starts;      // (segments + 1)
-    const float* cosine;            // (positions, head_dim/2), or null: no rotation
+    const float* cosine;            // (positions, rotated/2), or null: no rotation
     const float* sine;
     const void* query;              // row stride query_stride elements, heads side by side
     const void* key;                // row stride key_stride
@@ -125,8 +128,10 @@ struct Kernels {
     void (*rms_norm_gradient[2])(const RmsNormGradient&, int64_t begin, int64_t end);
     void (*head_norm[2])(const HeadNorm&, int64_t begin, int64_t end);
     void (*head_norm_gradient[2])(const HeadNorm&, int64_t begin, int64_t end);
-    void (*swiglu[2])(const SwiGlu&, int64_t begin, int64_t end);
-    void (*swiglu_gradient[2])(const SwiGlu&, int64_t begin, int64_t end);
+    void (*swiglu[2])(const GatedUnit&, int64_t begin, int64_t end);
+    void (*swiglu_gradient[2])(const GatedUnit&, int64_t begin, int64_t end);
+    void (*geglu[2])(const GatedUnit&, int64_t begin, int64_t end);
+    void (*geglu_gradient[2])(const GatedUnit&, int64_t begin, int64_t end);
     void (*cross_entropy[2])(const CrossEntropy&, int64_t begin, int64_t end);
     void (*attention[2])(const Attention&, int64_t segment, int64_t kv_head);
     void (*attention_gradient[2])(const AttentionGradient&, int64_t segment, int64_t kv_head);

@@ -18,7 +18,8 @@ extern const Kernels table;
 const Kernels table = {
     TOKENMILL_TEXT(TOKENMILL_LEVEL),
     BOTH(rms_norm), BOTH(rms_norm_gradient), BOTH(head_norm), BOTH(head_norm_gradient),
-    BOTH(swiglu), BOTH(swiglu_gradient), BOTH(cross_entropy), BOTH(attention), BOTH(attention_gradient),
+    BOTH(swiglu), BOTH(swiglu_gradient), BOTH(geglu), BOTH(geglu_gradient),
+    BOTH(cross_entropy), BOTH(attention), BOTH(attention_gradient),
     adamw, sum_of_squares, to_bfloat16,
 };
 }

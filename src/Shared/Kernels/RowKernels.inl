@@ -85,32 +85,55 @@ template <class T> static void head_norm_gradient(const HeadNorm& a, int64_t beg
     }
 }
 
-template <class T> static void swiglu(const SwiGlu& a, int64_t begin, int64_t end) {
+// d silu(g) = σ(g)·(1 + g·(1 − σ(g)))
+struct Silu {
+    static F value(F g) { return g / (1.0f + exponential(-g)); }
+    static F slope(F g, F& value) {
+        const F sigmoid = 1.0f / (1.0f + exponential(-g));
+        value = g * sigmoid;
+        return sigmoid * (1.0f + g * (1.0f - sigmoid));
+    }
+};
+
+// GELU in its tanh form, ½·g·(1 + tanh z) = g·σ(2z) with z = √(2/π)·(g + 0.044715·g³).
+struct GeluTanh {
+    static F sigmoid(F g) { return 1.0f / (1.0f + exponential(g * (1.0f + g * g * 0.044715f) * -1.5957691216f)); }
+    static F value(F g) { return g * sigmoid(g); }
+    static F slope(F g, F& value) {
+        const F s = sigmoid(g);
+        value = g * s;
+        return s + value * (1.0f - s) * (1.0f + g * g * 0.134145f) * 1.5957691216f;
+    }
+};
+
+template <class T, class A> static void gated_unit(const GatedUnit& a, int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; row++) {
         const T* gate = static_cast<const T*>(a.gate_up) + row * 2 * a.width;
         const T* up = gate + a.width;
         T* out = static_cast<T*>(a.out) + row * a.width;
-        FOR_VECTORS(i, n, a.width) {
-            const F g = load_some(gate + i, n);
-            store_some(out + i, g / (1.0f + exponential(-g)) * load_some(up + i, n), n);
-        }
+        FOR_VECTORS(i, n, a.width) store_some(out + i, A::value(load_some(gate + i, n)) * load_some(up + i, n), n);
     }
 }
 
-// d silu(g) = σ(g)·(1 + g·(1 − σ(g)))
-template <class T> static void swiglu_gradient(const SwiGlu& a, int64_t begin, int64_t end) {
+template <class T, class A> static void gated_unit_gradient(const GatedUnit& a, int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; row++) {
         const T* gate = static_cast<const T*>(a.gate_up) + row * 2 * a.width;
         const T* grad = static_cast<const T*>(a.grad_out) + row * a.width;
         T* grad_gate = static_cast<T*>(a.grad_gate_up) + row * 2 * a.width;
         FOR_VECTORS(i, n, a.width) {
-            const F g = load_some(gate + i, n), u = load_some(gate + a.width + i, n), d = load_some(grad + i, n);
-            const F sigmoid = 1.0f / (1.0f + exponential(-g));
-            store_some(grad_gate + i, d * u * sigmoid * (1.0f + g * (1.0f - sigmoid)), n);
-            store_some(grad_gate + a.width + i, d * g * sigmoid, n);
+            const F u = load_some(gate + a.width + i, n), d = load_some(grad + i, n);
+            F value;
+            const F slope = A::slope(load_some(gate + i, n), value);
+            store_some(grad_gate + i, d * u * slope, n);
+            store_some(grad_gate + a.width + i, d * value, n);
         }
     }
 }
+
+template <class T> static void swiglu(const GatedUnit& a, int64_t begin, int64_t end) { gated_unit<T, Silu>(a, begin, end); }
+template <class T> static void swiglu_gradient(const GatedUnit& a, int64_t begin, int64_t end) { gated_unit_gradient<T, Silu>(a, begin, end); }
+template <class T> static void geglu(const GatedUnit& a, int64_t begin, int64_t end) { gated_unit<T, GeluTanh>(a, begin, end); }
+template <class T> static void geglu_gradient(const GatedUnit& a, int64_t begin, int64_t end) { gated_unit_gradient<T, GeluTanh>(a, begin, end); }
 
 template <class T> static void cross_entropy(const CrossEntropy& a, int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; row++) {

@@ -59,7 +59,7 @@ public static class GgufModelFile
         Number("attention.value_length", config.HeadDim);
         Number("rope.dimension_count", config.HeadDim);
         Number("vocab_size", config.VocabularySize);
-        writer.Add($"{architecture}.rope.freq_base", (float)config.RopeBase);
+        writer.Add($"{architecture}.rope.freq_base", (float)config.Rotary.Base);
         writer.Add($"{architecture}.attention.layer_norm_rms_epsilon", config.NormEpsilon);
         writer.CopyPairs(tokenizer, key => key.StartsWith("tokenizer.", StringComparison.Ordinal));
         PadVocabulary(writer, tokenizer, config.VocabularySize);

@@ -1,6 +1,6 @@
-using System.Globalization;
 using System.Text.Json.Nodes;
 using TokenMill.Shared.Domain;
+using TokenMill.Shared.Formats.Families;
 using TokenMill.Shared.Formats.Gguf;
 using TokenMill.Shared.Formats.HuggingFace;
 using TokenMill.Shared.Formats.Safetensors;
@@ -11,7 +11,7 @@ namespace TokenMill.Training.Export;
 internal static class HuggingFaceConfigJson
 {
     /// <exception cref="RefusedException">A hyperparameter that config.json of this family has no word for.</exception>
-    public static JsonObject Build(GgufFile model, HuggingFaceFamily family, SafetensorsType type)
+    public static JsonObject Build(GgufFile model, ModelFamily family, SafetensorsType type)
     {
         var metadata = model.Metadata;
         string Key(string name) => $"{family.Architecture}.{name}";
@@ -33,8 +33,8 @@ internal static class HuggingFaceConfigJson
             ["head_dim"] = head,
             [family.NormsAddOne ? "hidden_activation" : "hidden_act"] = family.NormsAddOne ? "gelu_pytorch_tanh" : "silu",
             ["max_position_embeddings"] = Number("context_length"),
-            ["rms_norm_eps"] = Real(metadata.Float32(Key("attention.layer_norm_rms_epsilon"))),
-            ["rope_theta"] = Real(metadata.TryFloat32(Key("rope.freq_base")) ?? 10000f),
+            ["rms_norm_eps"] = ConfigNumber.Real(metadata.Float32(Key("attention.layer_norm_rms_epsilon"))),
+            ["rope_theta"] = ConfigNumber.Real(metadata.TryFloat32(Key("rope.freq_base")) ?? 10000f),
             ["rope_scaling"] = Scaling(model, Key, (int)head),
             ["tie_word_embeddings"] = model.Find("output.weight") is null,
             ["attention_bias"] = !family.QueryKeyValueBias && model.Find("blk.0.attn_q.bias") is not null,
@@ -42,44 +42,8 @@ internal static class HuggingFaceConfigJson
         };
         foreach (var (name, here) in ((string, string)[])[("bos", "bos_token_id"), ("eos", "eos_token_id"), ("padding", "pad_token_id")])
             config[here] = metadata.TryUInt32($"tokenizer.ggml.{name}_token_id");
-        AddFamilyFields(config, model, family, Key, head);
+        family.AddToConfig(config, model);
         return config;
-    }
-
-    private static void AddFamilyFields(JsonObject config, GgufFile model, HuggingFaceFamily family, Func<string, string> key, long head)
-    {
-        var metadata = model.Metadata;
-        var window = metadata.IsArray(key("attention.sliding_window")) ? null : metadata.TryUInt32(key("attention.sliding_window"));
-        switch (family.ModelType)
-        {
-            case "llama": config["mlp_bias"] = model.Find("blk.0.ffn_up.bias") is not null; break;
-            case "qwen2" or "qwen3": config["use_sliding_window"] = false; break;
-            case "phi3":
-                config["sliding_window"] = window;
-                config["original_max_position_embeddings"] = metadata.TryUInt32(key("rope.scaling.original_context_length")) ?? metadata.UInt32(key("context_length"));
-                if (metadata.TryUInt32(key("rope.dimension_count")) is { } rotated && rotated != head) config["partial_rotary_factor"] = Real((float)rotated / head);
-                break;
-            case "smollm3":
-                // llama.cpp leaves out RoPE in every fourth layer, whatever the file says.
-                config["no_rope_layer_interval"] = 4;
-                var layers = Enumerable.Range(1, (int)metadata.UInt32(key("block_count")));
-                config["no_rope_layers"] = new JsonArray([.. layers.Select(layer => (JsonNode)(layer % 4 == 0 ? 0 : 1))]);
-                config["use_sliding_window"] = false;
-                break;
-            case "gemma3_text":
-                config["query_pre_attn_scalar"] = head;
-                config["rope_local_base_freq"] = Real(metadata.TryFloat32(key("rope.freq_base_swa")) ?? 10000f);
-                config["sliding_window"] = window;
-                config["sliding_window_pattern"] = metadata.IsArray(key("attention.sliding_window_pattern")) ? throw Unsupported(key("attention.sliding_window_pattern"), "a list") : metadata.TryUInt32(key("attention.sliding_window_pattern")) ?? 6;
-                break;
-            case "granite":
-                config["logits_scaling"] = Real(metadata.Float32(key("logit_scale")));
-                config["residual_multiplier"] = Real(metadata.TryFloat32(key("residual_scale")) ?? 1f);
-                config["embedding_multiplier"] = Real(metadata.TryFloat32(key("embedding_scale")) ?? 1f);
-                config["attention_multiplier"] = Real(metadata.TryFloat32(key("attention.scale")) ?? 1f / MathF.Sqrt(head));
-                break;
-            case "gemma2": throw Unsupported("general.architecture", "gemma2 models");
-        }
     }
 
     private static JsonObject? Scaling(GgufFile model, Func<string, string> key, int head)
@@ -93,11 +57,11 @@ internal static class HuggingFaceConfigJson
         {
             null or "none" => null,
             "linear" when factor is null or 1 => null,
-            "linear" => new JsonObject { ["rope_type"] = "linear", ["factor"] = Real(factor.Value) },
+            "linear" => new JsonObject { ["rope_type"] = "linear", ["factor"] = ConfigNumber.Real(factor.Value) },
             "yarn" when factor is not null => new JsonObject
             {
                 ["rope_type"] = "yarn",
-                ["factor"] = Real(factor.Value),
+                ["factor"] = ConfigNumber.Real(factor.Value),
                 ["original_max_position_embeddings"] = metadata.UInt32(key("rope.scaling.original_context_length")),
             },
             _ => throw Unsupported(key("rope.scaling.type"), $"the RoPE scaling '{type}'"),
@@ -112,9 +76,9 @@ internal static class HuggingFaceConfigJson
         return new JsonObject
         {
             ["rope_type"] = "llama3",
-            ["factor"] = Real((float)scaling.Factor),
-            ["low_freq_factor"] = Real((float)scaling.LowFrequency),
-            ["high_freq_factor"] = Real((float)scaling.HighFrequency),
+            ["factor"] = ConfigNumber.Real((float)scaling.Factor),
+            ["low_freq_factor"] = ConfigNumber.Real((float)scaling.LowFrequency),
+            ["high_freq_factor"] = ConfigNumber.Real((float)scaling.HighFrequency),
             ["original_max_position_embeddings"] = (long)scaling.OriginalContext,
         };
     }
@@ -126,7 +90,7 @@ internal static class HuggingFaceConfigJson
             var tensor = model.Find(name) ?? throw Unsupported(name, "missing factors of RoPE");
             var values = new float[tensor.Elements];
             model.ReadFloats(tensor, values);
-            return new JsonArray([.. values.Select(v => Real(v))]);
+            return new JsonArray([.. values.Select(v => ConfigNumber.Real(v))]);
         }
         var original = model.Metadata.UInt32(key("rope.scaling.original_context_length"));
         return new JsonObject
@@ -136,13 +100,6 @@ internal static class HuggingFaceConfigJson
             ["short_factor"] = Factors("rope_factors_short.weight"),
             ["original_max_position_embeddings"] = original,
         };
-    }
-
-    /// <summary>Always with a point or an exponent: Python tells 10000 from 10000.0.</summary>
-    private static JsonNode Real(float value)
-    {
-        var text = value.ToString("R", CultureInfo.InvariantCulture);
-        return JsonNode.Parse(text.AsSpan().ContainsAny(".E") ? text : text + ".0")!;
     }
 
     private static RefusedException Unsupported(string field, string what) =>

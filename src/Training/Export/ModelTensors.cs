@@ -1,5 +1,6 @@
 using System.Numerics.Tensors;
 using TokenMill.Shared.Domain;
+using TokenMill.Shared.Formats.Families;
 using TokenMill.Shared.Formats.Gguf;
 using TokenMill.Shared.Formats.HuggingFace;
 using TokenMill.Training.Lora;
@@ -35,7 +36,7 @@ public static class ModelTensors
     /// <summary>A model that was trained from random weights.</summary>
     public static IReadOnlyList<ModelTensor> Create(ModelConfig config, IEnumerable<TrainedWeight> weights)
     {
-        var order = new TensorOrder(HuggingFaceFamily.ByArchitecture(config.Family.Architecture)!, config.Heads, config.KeyValueHeads);
+        var order = new TensorOrder(config.Family, config.Heads, config.KeyValueHeads);
         return [.. weights.Select(weight => Trained(order.Family.ToGguf(weight.Name)!, weight, order.ToGguf))];
     }
 

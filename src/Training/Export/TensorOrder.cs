@@ -1,4 +1,5 @@
 using TokenMill.Shared.Domain;
+using TokenMill.Shared.Formats.Families;
 using TokenMill.Shared.Formats.Gguf;
 using TokenMill.Shared.Formats.HuggingFace;
 using TokenMill.Training.Models;
@@ -14,20 +15,20 @@ public sealed class TensorOrder
     public TensorOrder(GgufFile model)
     {
         var architecture = model.Metadata.String("general.architecture");
-        Family = HuggingFaceFamily.ByArchitecture(architecture)
-            ?? throw new RefusedException("architecture-unsupported", $"adapters and exports of {architecture} models are not supported", $"supported are {string.Join(", ", HuggingFaceFamily.ModelTypes)}");
+        Family = ModelFamily.Of(model.Metadata)
+            ?? throw new RefusedException("architecture-unsupported", $"adapters and exports of {architecture} models are not supported", $"supported are {string.Join(", ", ModelFamily.ModelTypes)}");
         if (!Family.PermutesQueryAndKey) return;
         _heads = (int)model.Metadata.UInt32($"{architecture}.attention.head_count");
         _keyValueHeads = (int)(model.Metadata.TryUInt32($"{architecture}.attention.head_count_kv") ?? (uint)_heads);
     }
 
-    public TensorOrder(HuggingFaceFamily family, int heads, int keyValueHeads)
+    public TensorOrder(ModelFamily family, int heads, int keyValueHeads)
     {
         Family = family;
         if (family.PermutesQueryAndKey) (_heads, _keyValueHeads) = (heads, keyValueHeads);
     }
 
-    public HuggingFaceFamily Family { get; }
+    public ModelFamily Family { get; }
 
     /// <summary>Reorders rows of <paramref name="width"/> from GGUF's order to Hugging Face's, in place. Also for a LoRA's B, whose width is the rank.</summary>
     public void ToHuggingFace(string ggufName, Span<float> rows, int width) => RotaryOrder.FromGguf(rows, PermutedHeads(ggufName), width);

@@ -101,7 +101,7 @@ public sealed class LoraAdapter : IDisposable
         var names = targets is JsonArray array && array.All(item => item?.GetValueKind() == JsonValueKind.String)
             ? array.Select(item => item!.GetValue<string>()).ToList()
             : throw new RefusedException("bad-spec", "adapter.targets is \"all-linear\" or a list of projection names", "correct the field");
-        var known = model.Config.Family.Targets(model.Config);
+        var known = Projection.Targets(model.Config);
         if (names.Find(name => !known.Contains(name)) is { } unknown)
             throw new RefusedException("bad-spec", $"adapter.targets: '{unknown}' is no projection of a {model.Config.Family.Architecture} model", $"choose from {string.Join(", ", known)}");
         return sites.FindAll(site => names.Contains(site.Target));

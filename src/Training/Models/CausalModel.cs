@@ -91,11 +91,11 @@ public sealed class CausalModel : IDisposable
             rows.Add(t - 1);
             targets.Add(batch.Labels[t]);
         }
-        var attention = new SegmentAttention(Config, [.. batch.SegmentStarts], _rotary.For(batch.LongestSegment));
+        var attention = new SegmentAttention(Config, [.. batch.SegmentStarts], batch.LongestSegment, _rotary);
         var (stream, delta) = Run(batch.Ids, attention, regularization, regularization.EmbeddingNoise > 0 ? EmbeddingNoise(batch, regularization) : null);
         var selected = Tensor.From([.. rows], rows.Count);
-        var hidden = FusedOperators.AddRmsNorm(Operators.SelectRows(stream, selected), Operators.SelectRows(delta, selected), _norm, Config.NormEpsilon).Normed;
-        return FusedOperators.HeadLoss(hidden, _head, _headMaster, [.. targets], regularization.LabelSmoothing);
+        var hidden = Hidden(Operators.SelectRows(stream, selected), Operators.SelectRows(delta, selected));
+        return FusedOperators.HeadLoss(hidden, _head, _headMaster, [.. targets], regularization.LabelSmoothing, Config.Traits.LogitSoftcap);
     }
 
     /// <summary>Logits (n, vocabulary) of every position of one sequence, computed for <paramref name="use"/> in pieces of rows: their first row and values.</summary>
@@ -104,7 +104,7 @@ public sealed class CausalModel : IDisposable
         const int rowsAtOnce = 64;
         using var scope = new TensorScope();
         using var mode = TorchRuntime.WithoutGradient();
-        var (stream, delta) = Run(ids, new SegmentAttention(Config, [0, ids.Length], _rotary.For(ids.Length)), default);
+        var (stream, delta) = Run(ids, new SegmentAttention(Config, [0, ids.Length], ids.Length, _rotary), default);
         for (var first = 0; first < ids.Length; first += rowsAtOnce)
         {
             using var piece = new TensorScope();
@@ -147,15 +147,18 @@ public sealed class CausalModel : IDisposable
 
     private (Tensor Stream, Tensor Delta) Run(int[] ids, IAttention attention, Regularization regularization, Tensor? noise = null)
     {
-        var stream = Operators.Convert(Operators.Embedding(_embedding, Tensor.From([.. ids.Select(id => (long)id)], ids.Length)), TensorType.Float32);
+        var embedded = Operators.Convert(Operators.Embedding(_embedding, Tensor.From([.. ids.Select(id => (long)id)], ids.Length)), TensorType.Float32);
+        var stream = Operators.Scale(embedded, Config.Traits.EmbeddingScale ?? MathF.Sqrt(Config.HiddenSize));
         if (noise is not null) stream = Operators.Add(stream, noise);
         Tensor? delta = null;
         foreach (var layer in _layers) (stream, delta) = layer.Forward(stream, delta, Type, attention, regularization.Dropout, regularization.Seed);
         return (stream, delta!);
     }
 
-    private float[] Head(Tensor stream, Tensor delta) =>
-        FusedOperators.Logits(FusedOperators.AddRmsNorm(stream, delta, _norm, Config.NormEpsilon).Normed, _head).ToFloats();
+    private float[] Head(Tensor stream, Tensor delta) => FusedOperators.Logits(Hidden(stream, delta), _head, Config.Traits.LogitSoftcap).ToFloats();
+
+    /// <summary>What goes into the output layer.</summary>
+    private Tensor Hidden(Tensor stream, Tensor delta) => Operators.Scale(FusedOperators.AddRmsNorm(stream, delta, _norm, Config.NormEpsilon).Normed, Config.Traits.LogitScale);
 
     /// <summary>NEFTune (Jain et al., 2023): uniform in ±alpha/√(length·hidden) for each sequence.</summary>
     private Tensor EmbeddingNoise(PackedBatch batch, Regularization regularization)

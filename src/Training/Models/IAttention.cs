@@ -9,10 +9,10 @@ public interface IAttention
 }
 
 /// <summary>Whole segments, each by itself.</summary>
-internal sealed class SegmentAttention(ModelConfig config, long[] segmentStarts, RotaryTable rotary) : IAttention
+internal sealed class SegmentAttention(ModelConfig config, long[] segmentStarts, int longest, RotaryTables rotary) : IAttention
 {
     public Tensor Attend(int layer, Tensor queryKeyValue) =>
-        FusedOperators.Attention(queryKeyValue, config.Heads, config.KeyValueHeads, segmentStarts, config.Family.Rotates(layer) ? rotary : null);
+        FusedOperators.Attention(queryKeyValue, config.Heads, config.KeyValueHeads, segmentStarts, config.Scores(layer), rotary.For(layer, longest));
 }
 
 /// <summary>The next tokens of one sequence whose keys and values are kept.</summary>
@@ -34,7 +34,7 @@ internal sealed class KeyValueCache : IAttention, IDisposable
     public int Length { get; set; }
 
     public Tensor Attend(int layer, Tensor queryKeyValue) =>
-        FusedOperators.CachedAttention(queryKeyValue, _config.Heads, _config.KeyValueHeads, _layers[layer], Length, _config.Family.Rotates(layer) ? _rotary.For(Capacity) : null);
+        FusedOperators.CachedAttention(queryKeyValue, _config.Heads, _config.KeyValueHeads, _layers[layer], Length, _config.Scores(layer), _rotary.For(layer, Capacity));
 
     public void Dispose()
     {

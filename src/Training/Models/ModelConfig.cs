@@ -1,6 +1,8 @@
 using System.Text.Json.Nodes;
 using TokenMill.Shared.Domain;
+using TokenMill.Shared.Formats.Families;
 using TokenMill.Shared.Formats.Gguf;
+using TokenMill.Training.Torch;
 
 namespace TokenMill.Training.Models;
 
@@ -16,12 +18,14 @@ public sealed record ModelConfig
     public required int KeyValueHeads { get; init; }
     public required int HeadDim { get; init; }
     public required float NormEpsilon { get; init; }
-    public required double RopeBase { get; init; }
-
-    /// <summary>Each pair's frequency is divided by its factor (Llama 3's scaling, linear scaling); null = by 1.</summary>
-    public float[]? RopeFactors { get; init; }
+    public required RotarySettings Rotary { get; init; }
+    public DecoderTraits Traits { get; init; } = new();
     public required int ContextLength { get; init; }
     public required bool TiedHead { get; init; }
+
+    /// <summary>How the scores of a layer are made.</summary>
+    public AttentionScores Scores(int layer) =>
+        new(Traits.AttentionScale ?? 1 / MathF.Sqrt(HeadDim), Traits.AttentionSoftcap, Traits.IsWindowed(layer) ? Traits.Window : 0);
 
     public int QueryWidth => Heads * HeadDim;
     public int KeyWidth => KeyValueHeads * HeadDim;
@@ -34,8 +38,8 @@ public sealed record ModelConfig
     public static ModelConfig FromGguf(GgufFile file)
     {
         var metadata = file.Metadata;
-        var family = ModelFamily.Find(metadata.String("general.architecture"));
-        string Key(string name) => $"{family.Architecture}.{name}";
+        var family = Find(metadata.String("general.architecture"), ModelFamily.Of(metadata));
+        string Key(string name) => family.Key(name);
         int Int(string name) => checked((int)metadata.UInt32(Key(name)));
         int? TryInt(string name) => metadata.IsArray(Key(name)) ? throw Unsupported(Key(name), "layers of different shape") : checked((int?)metadata.TryUInt32(Key(name)));
 
@@ -43,7 +47,6 @@ public sealed record ModelConfig
         var heads = TryInt("attention.head_count") ?? throw Unsupported(Key("attention.head_count"), "a model without attention heads");
         var headDim = TryInt("attention.key_length") ?? hidden / heads;
         if (metadata.TryUInt32(Key("expert_count")) is > 0) throw Unsupported(Key("expert_count"), "a mixture of experts");
-        if (TryInt("rope.dimension_count") is { } rotated && rotated != headDim) throw Unsupported(Key("rope.dimension_count"), "a rotation of part of each head");
         if (TryInt("attention.value_length") is { } value && value != headDim) throw Unsupported(Key("attention.value_length"), "values of another width than keys");
 
         return new ModelConfig
@@ -57,8 +60,8 @@ public sealed record ModelConfig
             KeyValueHeads = TryInt("attention.head_count_kv") ?? heads,
             HeadDim = headDim,
             NormEpsilon = metadata.Float32(Key("attention.layer_norm_rms_epsilon")),
-            RopeBase = metadata.TryFloat32(Key("rope.freq_base")) ?? 10000,
-            RopeFactors = ReadRopeFactors(file, Key, headDim / 2),
+            Rotary = RotarySettings.FromGguf(file, family, headDim),
+            Traits = family.Traits(metadata),
             ContextLength = Int("context_length"),
             TiedHead = file.Find("output.weight") is null,
         };
@@ -68,19 +71,24 @@ public sealed record ModelConfig
     public static ModelConfig FromHuggingFace(JsonObject fields, int vocabularySize)
     {
         int Required(string name) => TryNumber(fields, name) is { } number ? checked((int)number) : throw new RefusedException("bad-spec", $"model.random.{name} is missing", "give the shape with the field names of a Hugging Face config.json");
+        var modelType = fields["model_type"]?.GetValue<string>() ?? "llama";
+        if (modelType is not ("llama" or "qwen2" or "qwen3" or "smollm3" or "phi3"))
+            throw new RefusedException("bad-spec", $"model.random.model_type: '{modelType}' cannot be trained from random weights", "choose llama, qwen2, qwen3, smollm3 or phi3");
         var (hidden, heads) = (Required("hidden_size"), Required("num_attention_heads"));
+        var headDim = (int)(TryNumber(fields, "head_dim") ?? hidden / heads);
         var config = new ModelConfig
         {
-            Family = ModelFamily.Find(fields["model_type"]?.GetValue<string>() ?? "llama"),
+            Family = Find(modelType, ModelFamily.ByModelType(modelType)),
             VocabularySize = TryNumber(fields, "vocab_size") is { } size ? checked((int)size) : vocabularySize,
             HiddenSize = hidden,
             IntermediateSize = Required("intermediate_size"),
             Layers = Required("num_hidden_layers"),
             Heads = heads,
             KeyValueHeads = (int)(TryNumber(fields, "num_key_value_heads") ?? heads),
-            HeadDim = (int)(TryNumber(fields, "head_dim") ?? hidden / heads),
+            HeadDim = headDim,
             NormEpsilon = (float)(TryNumber(fields, "rms_norm_eps") ?? 1e-5),
-            RopeBase = TryNumber(fields, "rope_theta") ?? 10000,
+            Rotary = new RotarySettings(TryNumber(fields, "rope_theta") ?? 10000, headDim),
+            Traits = modelType == "smollm3" ? new DecoderTraits { UnrotatedLayerInterval = 4 } : new DecoderTraits(),
             ContextLength = (int)(TryNumber(fields, "max_position_embeddings") ?? 2048),
             TiedHead = fields["tie_word_embeddings"]?.GetValue<bool>() ?? true,
         };
@@ -95,21 +103,8 @@ public sealed record ModelConfig
         ? value.TryGetValue<double>(out var number) ? number : throw new RefusedException("bad-spec", $"model.random.{name} is a number", "correct the field")
         : null;
 
-    private static float[]? ReadRopeFactors(GgufFile file, Func<string, string> key, int pairs)
-    {
-        var kind = file.Metadata.TryString(key("rope.scaling.type"));
-        if (kind is not (null or "none" or "linear")) throw Unsupported(key("rope.scaling.type"), $"a rotary scaling of the kind '{kind}'");
-        if (file.Find("rope_factors_long.weight") is not null) throw Unsupported("rope_factors_long.weight", "long-context rotary factors");
-        var factors = Enumerable.Repeat(kind == "linear" ? file.Metadata.TryFloat32(key("rope.scaling.factor")) ?? 1 : 1, pairs).ToArray();
-        if (file.Find("rope_freqs.weight") is { } tensor)
-        {
-            if (tensor.Elements != pairs) throw Unsupported("rope_freqs.weight", $"{tensor.Elements} rotary factors for {pairs} pairs");
-            var read = new float[pairs];
-            file.ReadFloats(tensor, read);
-            for (var i = 0; i < pairs; i++) factors[i] *= read[i];
-        }
-        return factors.All(factor => factor == 1) ? null : factors;
-    }
+    private static ModelFamily Find(string name, ModelFamily? family) => family
+        ?? throw new RefusedException("architecture-not-trainable", $"models of the architecture '{name}' cannot be trained", $"supported are {string.Join(", ", GgufModel.TrainableArchitectures)}");
 
     private static RefusedException Unsupported(string field, string what) => new("model-not-trainable", $"{field}: {what} cannot be trained yet", "choose a dense decoder of a supported family");
 }

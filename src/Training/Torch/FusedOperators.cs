@@ -6,15 +6,29 @@ namespace TokenMill.Training.Torch;
 /// <summary>A low-rank pair on rows [First, First + Rows) of a layer's output: + Scale·(x·Aᵀ)·Bᵀ. A (rank, inputs), B (rows, rank), fp32.</summary>
 public readonly record struct LowRankPart(Tensor A, Tensor B, long First, long Rows, float Scale);
 
-/// <summary>Cosines and sines (positions, headDim/2) of the rotary embedding.</summary>
-public sealed record RotaryTable(Tensor Cosine, Tensor Sine) : IDisposable
+/// <summary>
+/// Cosines and sines (positions, rotated/2) of the rotary embedding. Where it has <paramref name="Long"/> tables (LongRoPE),
+/// segments of more than <paramref name="ShortPositions"/> tokens turn by those.
+/// </summary>
+public sealed record RotaryTable(Tensor Cosine, Tensor Sine, RotaryTable? Long = null, long ShortPositions = 0) : IDisposable
 {
     public void Dispose()
     {
         Cosine.Dispose();
         Sine.Dispose();
+        Long?.Dispose();
     }
 }
+
+/// <summary>How scores are made of queries and keys: their factor, a soft cap (0 = none), and how many keys a query sees, its own included (0 = all before it).</summary>
+public readonly record struct AttentionScores(float Scale, float Softcap = 0, int Window = 0)
+{
+    /// <summary>1/√headDim, no cap, no window.</summary>
+    public static AttentionScores Plain(int headDim) => new(1 / MathF.Sqrt(headDim));
+}
+
+/// <summary>What the gate of a feed-forward layer goes through: x·σ(x), or GELU in its tanh form.</summary>
+public enum GateActivation { Silu = 0, GeluTanh = 1 }
 
 /// <summary>
 /// Losses of supervised tokens: as a tensor (n) to go backward from, as numbers, without label smoothing (−log p), and how many targets had the greatest logit.
@@ -63,50 +77,62 @@ public static unsafe class FusedOperators
         return new Tensor(output);
     }
 
-    /// <summary>silu(gate)·up: (T, 2·width) → (T, width).</summary>
-    public static Tensor SwiGlu(Tensor gateUp)
+    /// <summary>activation(gate)·up: (T, 2·width) → (T, width).</summary>
+    public static Tensor GatedUnit(Tensor gateUp, GateActivation activation)
     {
-        Check(tm_swiglu(gateUp.Handle, out var output));
+        Check(tm_gated_unit(gateUp.Handle, (int)activation, out var output));
         return new Tensor(output);
     }
 
     /// <summary>Causal attention inside each segment; positions restart at each of <paramref name="segmentStarts"/> (segments + 1, cumulative). Without a table nothing is rotated.</summary>
-    public static Tensor Attention(Tensor qkv, int heads, int kvHeads, ReadOnlySpan<long> segmentStarts, RotaryTable? rotary)
+    public static Tensor Attention(Tensor qkv, int heads, int kvHeads, ReadOnlySpan<long> segmentStarts, AttentionScores scores, RotaryTable? rotary)
     {
         fixed (long* starts = segmentStarts)
         {
-            Check(tm_attention(qkv.Handle, heads, kvHeads, starts, segmentStarts.Length - 1, Tensor.OrNull(rotary?.Cosine), Tensor.OrNull(rotary?.Sine), out var output));
+            Check(tm_attention(qkv.Handle, heads, kvHeads, starts, segmentStarts.Length - 1, Options(scores, rotary), out var output));
             GC.KeepAlive(rotary);
             return new Tensor(output);
         }
     }
 
     /// <summary>The tokens of one sequence that follow <paramref name="past"/> others whose keys and values are in the cache (capacity, 2·kvHeads·headDim); theirs are added. No gradient.</summary>
-    public static Tensor CachedAttention(Tensor qkv, int heads, int kvHeads, Tensor cache, long past, RotaryTable? rotary)
+    public static Tensor CachedAttention(Tensor qkv, int heads, int kvHeads, Tensor cache, long past, AttentionScores scores, RotaryTable? rotary)
     {
-        Check(tm_attention_cached(qkv.Handle, heads, kvHeads, cache.Handle, past, Tensor.OrNull(rotary?.Cosine), Tensor.OrNull(rotary?.Sine), out var output));
+        Check(tm_attention_cached(qkv.Handle, heads, kvHeads, cache.Handle, past, Options(scores, rotary), out var output));
         GC.KeepAlive(rotary);
         return new Tensor(output);
     }
 
-    /// <summary>The cross-entropy of each row of hidden (n, hidden) with its target, of which <paramref name="smoothing"/> is spread over the whole vocabulary.</summary>
-    public static TokenLosses HeadLoss(Tensor hidden, PackedWeight head, Tensor? master, ReadOnlySpan<long> targets, double smoothing)
+    private static AttentionOptions Options(AttentionScores scores, RotaryTable? rotary) => new()
+    {
+        Scale = scores.Scale,
+        Softcap = scores.Softcap,
+        Window = scores.Window,
+        Cosine = Tensor.OrNull(rotary?.Cosine),
+        Sine = Tensor.OrNull(rotary?.Sine),
+        LongCosine = Tensor.OrNull(rotary?.Long?.Cosine),
+        LongSine = Tensor.OrNull(rotary?.Long?.Sine),
+        ShortPositions = rotary?.ShortPositions ?? 0,
+    };
+
+    /// <summary>The cross-entropy of each row of hidden (n, hidden) with its target, of which <paramref name="smoothing"/> is spread over the whole vocabulary; logits are capped at ±softcap where that is above 0.</summary>
+    public static TokenLosses HeadLoss(Tensor hidden, PackedWeight head, Tensor? master, ReadOnlySpan<long> targets, double smoothing, float softcap = 0)
     {
         var (values, likelihoods, correct) = (new double[targets.Length], new double[targets.Length], new byte[targets.Length]);
         fixed (long* wanted = targets)
         fixed (double* losses = values, negatives = likelihoods)
         fixed (byte* hits = correct)
         {
-            Check(tm_head_loss(hidden.Handle, head.Handle, Tensor.OrNull(master), wanted, (float)smoothing, out var made, losses, negatives, hits));
+            Check(tm_head_loss(hidden.Handle, head.Handle, Tensor.OrNull(master), wanted, (float)smoothing, softcap, out var made, losses, negatives, hits));
             GC.KeepAlive(master);
             return new TokenLosses(new Tensor(made), values, likelihoods, correct.Sum(hit => hit));
         }
     }
 
     /// <summary>hidden (n, hidden) → logits (n, vocabulary), fp32. No gradient.</summary>
-    public static Tensor Logits(Tensor hidden, PackedWeight head)
+    public static Tensor Logits(Tensor hidden, PackedWeight head, float softcap = 0)
     {
-        Check(tm_logits(hidden.Handle, head.Handle, out var output));
+        Check(tm_logits(hidden.Handle, head.Handle, softcap, out var output));
         return new Tensor(output);
     }
 

@@ -19,6 +19,15 @@ public static unsafe class Operators
 
     public static Tensor Multiply(Tensor x, Tensor y) => Call("aten::mul", "Tensor", x, y);
 
+    /// <summary>factor·x; x itself where the factor is 1.</summary>
+    public static Tensor Scale(Tensor x, float factor) => factor == 1 ? x : Call("aten::mul", "Scalar", x, (double)factor);
+
+    /// <summary>(rows, width) → (rows, count).</summary>
+    public static Tensor Columns(Tensor x, long first, long count) => Call("aten::narrow", "", x, 1L, first, count);
+
+    /// <summary>Tensors of as many rows beside each other.</summary>
+    public static Tensor JoinColumns(params Tensor[] parts) => Call("aten::cat", "", parts, 1L);
+
     public static Tensor Sum(Tensor x) => Call("aten::sum", "", x, null);
 
     public static Tensor MatrixProduct(Tensor x, Tensor y) => Call("aten::mm", "", x, y);

@@ -161,7 +161,8 @@ public sealed class AdapterExportTests(ITestOutputHelper output) : IDisposable
             using var file = GgufFile.Open(path);
             Assert.True(GgufModel.Check(file).Trainable.Yes);
             Assert.All(model.Tensors, t => Assert.Equal(Floats(model, t.Name), Floats(file, t.Name)));
-            Assert.Equivalent(config, ModelConfig.FromGguf(file));
+            // A new file has no window: a model from random weights is trained without.
+            Assert.Equivalent(config with { Traits = new() }, ModelConfig.FromGguf(file) with { Traits = new() });
         }
     }
 

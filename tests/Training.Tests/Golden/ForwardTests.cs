@@ -16,6 +16,7 @@ public sealed class ForwardTests(ITestOutputHelper output)
     [InlineData("qwen3")]
     [InlineData("smollm3")]
     [InlineData("phi3")]
+    [InlineData("gemma3")]
     public void Family_Float32_AgreesWithHuggingFace(string family, int window = int.MaxValue)
     {
         var golden = JsonNode.Parse(File.ReadAllText(Reference.Locate($"golden/families/{family}/golden.json")))!;

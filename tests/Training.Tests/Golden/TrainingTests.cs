@@ -55,6 +55,7 @@ public sealed class TrainingTests(ITestOutputHelper output)
     [InlineData("qwen3")]
     [InlineData("smollm3")]
     [InlineData("phi3")]
+    [InlineData("gemma3")]
     public void Family_Lora_AgreesWithPeft(string family)
     {
         var golden = JsonNode.Parse(File.ReadAllText(Reference.Locate($"golden/families/{family}/lora/lora.json")))!;

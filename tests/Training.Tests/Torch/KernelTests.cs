@@ -62,12 +62,15 @@ public sealed class KernelTests(ITestOutputHelper output) : IDisposable
     }
 
     [Theory, MemberData(nameof(Levels))]
-    public void SwiGlu_AgreesWithFormula(string level, TensorType type)
+    public void GatedUnit_AgreesWithFormula(string level, TensorType type)
     {
         const int rows = 3, width = 21;
-        Check(level, type, [Inputs(6, rows, 2 * width)],
-            x => FusedOperators.SwiGlu(Operators.Convert(x[0], type)),
-            x => [.. x[0].Chunk(2 * width).SelectMany(row => Enumerable.Range(0, width).Select(i => row[i] / (1 + Math.Exp(-row[i])) * row[width + i]))]);
+        double Silu(double g) => g / (1 + Math.Exp(-g));
+        double Gelu(double g) => g / 2 * (1 + Math.Tanh(Math.Sqrt(2 / Math.PI) * (g + 0.044715 * g * g * g)));
+        foreach (var (activation, formula) in new[] { (GateActivation.Silu, (Func<double, double>)Silu), (GateActivation.GeluTanh, Gelu) })
+            Check(level, type, [Inputs(6, rows, 2 * width)],
+                x => FusedOperators.GatedUnit(Operators.Convert(x[0], type), activation),
+                x => [.. x[0].Chunk(2 * width).SelectMany(row => Enumerable.Range(0, width).Select(i => formula(row[i]) * row[width + i]))]);
     }
 
     [Theory, MemberData(nameof(Levels))]
@@ -78,12 +81,37 @@ public sealed class KernelTests(ITestOutputHelper output) : IDisposable
         var (cosine, sine) = Rotations(8, d / 2);
         using var rotary = new RotaryTable(Tensor.From(cosine, 8, d / 2), Tensor.From(sine, 8, d / 2));
         Check(level, type, [Inputs(2, 9, (heads + 2 * kvHeads) * d)],
-            x => FusedOperators.Attention(Operators.Convert(x[0], type), heads, kvHeads, starts, rotary),
-            x => SlowAttention(x[0], heads, kvHeads, d, starts, cosine, sine));
+            x => FusedOperators.Attention(Operators.Convert(x[0], type), heads, kvHeads, starts, AttentionScores.Plain(d), rotary),
+            x => SlowAttention(x[0], heads, kvHeads, d, starts, AttentionScores.Plain(d), cosine, sine, d / 2));
+    }
+
+    /// <summary>A window shorter than the segment, capped scores of another scale, two of three pairs rotated; long tables in the second segment.</summary>
+    [Theory, MemberData(nameof(Levels))]
+    public void Attention_WithWindowCapAndPartialRotation_AgreesWithFormula(string level, TensorType type)
+    {
+        const int heads = 2, kvHeads = 1, d = 6, length = 43;
+        long[] starts = [0, 4, length];
+        var scores = new AttentionScores(0.7f, Softcap: 1.5f, Window: 5);
+        var (cosine, sine) = Rotations(length, 2);
+        float[] longCosine = [.. cosine.Select(value => value * 1.2f)], longSine = [.. sine.Select(value => value * 1.2f)];
+        using var rotary = new RotaryTable(Tensor.From(cosine, length, 2), Tensor.From(sine, length, 2), new RotaryTable(Tensor.From(longCosine, length, 2), Tensor.From(longSine, length, 2)), ShortPositions: 4);
+        Check(level, type, [Inputs(1, length, (heads + 2 * kvHeads) * d)],
+            x => FusedOperators.Attention(Operators.Convert(x[0], type), heads, kvHeads, starts, scores, rotary),
+            x =>
+            {
+                const int width = (heads + 2 * kvHeads) * d, first = 4;
+                return [.. SlowAttention(x[0][..(first * width)], heads, kvHeads, d, [0, first], scores, cosine, sine, 2), .. SlowAttention(x[0][(first * width)..], heads, kvHeads, d, [0, length - first], scores, longCosine, longSine, 2)];
+            });
     }
 
     [Theory, MemberData(nameof(Levels))]
     public void Attention_LongSegment_CrossesBlocks(string level, TensorType type)
+    {
+        LongSegment(level, type, AttentionScores.Plain(16));
+        LongSegment(level, type, AttentionScores.Plain(16) with { Window = 21 });
+    }
+
+    private static void LongSegment(string level, TensorType type, AttentionScores scores)
     {
         if (!Use(level, type)) return;
         const int heads = 2, kvHeads = 1, d = 16, length = 77;
@@ -93,7 +121,7 @@ public sealed class KernelTests(ITestOutputHelper output) : IDisposable
         var rotary = new RotaryTable(Tensor.From(cosine, length, d / 2), Tensor.From(sine, length, d / 2));
         var qkv = Operators.Convert(Tensor.From([.. Inputs(1, length, (heads + 2 * kvHeads) * d)(random).Values.Select(v => (float)v)], length, (heads + 2 * kvHeads) * d), type);
         var seen = qkv.ToFloats().Select(v => (double)v).ToArray();
-        var worst = GradientCheck.Distance(SlowAttention(seen, heads, kvHeads, d, [0, length], cosine, sine), FusedOperators.Attention(qkv, heads, kvHeads, [0, length], rotary).ToFloats());
+        var worst = GradientCheck.Distance(SlowAttention(seen, heads, kvHeads, d, [0, length], scores, cosine, sine, d / 2), FusedOperators.Attention(qkv, heads, kvHeads, [0, length], scores, rotary).ToFloats());
         Assert.True(worst < Tolerance(type), $"worst {worst}");
     }
 
@@ -102,6 +130,7 @@ public sealed class KernelTests(ITestOutputHelper output) : IDisposable
     [InlineData(5)]
     public void CachedAttention_InPieces_EqualsAttentionAtOnce(int piece)
     {
+        var scores = AttentionScores.Plain(16) with { Window = 7 };
         const int heads = 4, kvHeads = 2, d = 16, length = 41, width = (heads + 2 * kvHeads) * d;
         var random = new Random(5);
         var (cosine, sine) = Rotations(length, d / 2);
@@ -109,13 +138,13 @@ public sealed class KernelTests(ITestOutputHelper output) : IDisposable
         using var mode = TorchRuntime.WithoutGradient();
         var rotary = new RotaryTable(Tensor.From(cosine, length, d / 2), Tensor.From(sine, length, d / 2));
         float[] values = [.. Inputs(1, length, width)(random).Values.Select(v => (float)v)];
-        var whole = FusedOperators.Attention(Tensor.From(values, length, width), heads, kvHeads, [0, length], rotary).ToFloats();
+        var whole = FusedOperators.Attention(Tensor.From(values, length, width), heads, kvHeads, [0, length], scores, rotary).ToFloats();
         var cache = Tensor.Zeros(TensorType.Float32, length, 2 * kvHeads * d);
         var pieces = new List<float>();
         for (var first = 0; first < length; first += piece)
         {
             var rows = Math.Min(piece, length - first);
-            pieces.AddRange(FusedOperators.CachedAttention(Tensor.From(values.AsSpan(first * width, rows * width), rows, width), heads, kvHeads, cache, first, rotary).ToFloats());
+            pieces.AddRange(FusedOperators.CachedAttention(Tensor.From(values.AsSpan(first * width, rows * width), rows, width), heads, kvHeads, cache, first, scores, rotary).ToFloats());
         }
         Assert.True(whole.Zip(pieces, (a, b) => Math.Abs(a - b)).Max() < 1e-5);
     }
@@ -179,11 +208,12 @@ public sealed class KernelTests(ITestOutputHelper output) : IDisposable
 
     [Theory]
     [InlineData(TensorType.Float32, true, 0)]
-    [InlineData(TensorType.Float32, true, 0.1)]
+    [InlineData(TensorType.Float32, true, 0.1, 0.8f)]
     [InlineData(TensorType.Float32, false, 0.3)]
+    [InlineData(TensorType.Float32, false, 0, 0.8f)]
     [InlineData(TensorType.BFloat16, true, 0.1)]
     [InlineData(TensorType.BFloat16, false, 0)]
-    public void HeadLoss_InPieces_AgreesWithFormula(TensorType type, bool trained, double smoothing)
+    public void HeadLoss_InPieces_AgreesWithFormula(TensorType type, bool trained, double smoothing, float softcap = 0)
     {
         if (!Use(_best, type)) return;
         const int rows = 131, hidden = 4, vocabulary = 19;             // more rows than the head takes at once
@@ -199,7 +229,7 @@ public sealed class KernelTests(ITestOutputHelper output) : IDisposable
             x =>
             {
                 if (trained) weight.Pack(x[1]);
-                var result = FusedOperators.HeadLoss(Operators.Convert(x[0], type), weight, trained ? x[1] : null, targets, smoothing);
+                var result = FusedOperators.HeadLoss(Operators.Convert(x[0], type), weight, trained ? x[1] : null, targets, smoothing, softcap);
                 correct = result.Correct;
                 foreach (var (value, loss) in result.Values.Zip(result.Losses.ToFloats())) Assert.Equal(value, loss, 1e-5);
                 if (smoothing == 0) Assert.Equal(result.Values, result.NegativeLogLikelihoods);
@@ -207,7 +237,7 @@ public sealed class KernelTests(ITestOutputHelper output) : IDisposable
             },
             x => [.. Enumerable.Range(0, rows).Select(t =>
             {
-                var logits = Logits(x[0], Head(x), t);
+                var logits = Logits(x[0], Head(x), t).Select(logit => softcap > 0 ? softcap * Math.Tanh(logit / softcap) : logit).ToArray();
                 return Math.Log(logits.Sum(Math.Exp)) - (1 - smoothing) * logits[targets[t]] - smoothing * logits.Average();
             })], type);
         output.WriteLine($"head {type}: loss {worstOutput:E1}, gradient {worstGradient:E1}");
@@ -252,7 +282,7 @@ public sealed class KernelTests(ITestOutputHelper output) : IDisposable
         var x = Tensor.From(new float[6], 2, 3);
         var e = Assert.Throws<TorchException>(() => Operators.MatrixProduct(x, x));
         Assert.Contains("mat1 and mat2", e.Message, StringComparison.Ordinal);
-        Assert.Throws<TorchException>(() => FusedOperators.Attention(x, 2, 2, [0, 1], null));
+        Assert.Throws<TorchException>(() => FusedOperators.Attention(x, 2, 2, [0, 1], default, null));
         Assert.Throws<TorchException>(() => Operators.Call("aten::no_such_operator", "", x));
     }
 
@@ -289,25 +319,32 @@ public sealed class KernelTests(ITestOutputHelper output) : IDisposable
         return ([.. angles.Select(angle => (float)Math.Cos(angle))], [.. angles.Select(angle => (float)Math.Sin(angle))]);
     }
 
-    private static double[] SlowAttention(double[] qkv, int heads, int kvHeads, int d, long[] starts, float[] cosine, float[] sine)
+    private static double[] SlowAttention(double[] qkv, int heads, int kvHeads, int d, long[] starts, AttentionScores scores, float[] cosine, float[] sine, int pairs)
     {
         var width = (heads + 2 * kvHeads) * d;
         var result = new double[qkv.Length / width * heads * d];
         double[] Head(long row, int head, long position) => Rotated(qkv.AsSpan((int)(row * width + head * d), d).ToArray(), position);
-        double[] Rotated(double[] x, long position) =>
-            [.. x.Select((value, i) => i < d / 2 ? value * cosine[position * d / 2 + i] - x[i + d / 2] * sine[position * d / 2 + i] : value * cosine[position * d / 2 + i - d / 2] + x[i - d / 2] * sine[position * d / 2 + i - d / 2])];
+        double[] Rotated(double[] x, long position) => [.. x.Select((value, i) =>
+            i < pairs ? value * cosine[position * pairs + i] - x[i + pairs] * sine[position * pairs + i]
+            : i < 2 * pairs ? value * cosine[position * pairs + i - pairs] + x[i - pairs] * sine[position * pairs + i - pairs]
+            : value)];
         for (var segment = 0; segment + 1 < starts.Length; segment++)
             for (var q = starts[segment]; q < starts[segment + 1]; q++)
                 for (var head = 0; head < heads; head++)
                 {
                     var kv = head / (heads / kvHeads);
                     var query = Head(q, head, q - starts[segment]);
-                    var scores = new List<double>();
-                    for (var k = starts[segment]; k <= q; k++) scores.Add(query.Zip(Head(k, heads + kv, k - starts[segment]), (a, b) => a * b).Sum() / Math.Sqrt(d));
-                    var total = scores.Sum(Math.Exp);
+                    var first = scores.Window > 0 ? Math.Max(starts[segment], q - scores.Window + 1) : starts[segment];
+                    var row = new List<double>();
+                    for (var k = first; k <= q; k++)
+                    {
+                        var score = query.Zip(Head(k, heads + kv, k - starts[segment]), (a, b) => a * b).Sum() * scores.Scale;
+                        row.Add(scores.Softcap > 0 ? scores.Softcap * Math.Tanh(score / scores.Softcap) : score);
+                    }
+                    var total = row.Sum(Math.Exp);
                     for (var i = 0; i < d; i++)
-                        for (var k = 0; k < scores.Count; k++)
-                            result[q * heads * d + head * d + i] += Math.Exp(scores[k]) / total * qkv[(starts[segment] + k) * width + (heads + kvHeads + kv) * d + i];
+                        for (var k = 0; k < row.Count; k++)
+                            result[q * heads * d + head * d + i] += Math.Exp(row[k]) / total * qkv[(first + k) * width + (heads + kvHeads + kv) * d + i];
                 }
         return result;
     }

@@ -1,7 +1,9 @@
+using TokenMill.Shared.Formats.Families;
+
 namespace TokenMill.Shared.Formats.Gguf;
 
 /// <summary>Where q and k are normalised: not at all, per head, or over all heads at once.</summary>
-internal enum QueryKeyNorm { None, PerHead, Whole }
+public enum QueryKeyNorm { None, PerHead, Whole }
 
 internal enum ExpertUse { None, Possible, Always }
 
@@ -49,22 +51,11 @@ internal sealed record GgufArchitecture(string Name, GgufArchitecture.Use Purpos
 {
     public enum Use { Text, Other }
 
-    private static readonly DecoderLayout Llama = new() { Biases = true, Experts = ExpertUse.Possible, RopeFactors = true, LongRopeFactors = true };
-
-    private static readonly Dictionary<string, DecoderLayout> Layouts = new()
+    // What is trained is a family; the others are served only.
+    private static readonly Dictionary<string, DecoderLayout> Layouts = new(ModelFamily.All.DistinctBy(f => f.Architecture).Select(f => KeyValuePair.Create(f.Architecture, f.Layout)))
     {
-        ["llama"] = Llama,
-        ["mistral3"] = Llama,
-        ["granite"] = Llama with { RequiredNumbers = ["logit_scale"] },
-        ["smollm3"] = new(),
-        ["qwen2"] = new() { FreeHeadLength = false, HeadBias = true },
-        ["qwen3"] = new() { QueryKeyNorm = QueryKeyNorm.PerHead, ClassifierHead = true },
+        ["mistral3"] = ModelFamily.ByArchitecture("llama")!.Layout,
         ["qwen3moe"] = new() { QueryKeyNorm = QueryKeyNorm.PerHead, Experts = ExpertUse.Always },
-        ["gemma"] = new() { FullRotation = false, OwnHead = false },
-        ["gemma2"] = new() { FullRotation = false, OwnHead = false, NormAfter = true },
-        ["gemma3"] = new() { FullRotation = false, NormAfter = true, QueryKeyNorm = QueryKeyNorm.PerHead },
-        ["phi3"] = new() { FreeHeadLength = false, FullRotation = false, FusedGateUp = true, LongRopeFactors = true },
-        ["olmo2"] = new() { FreeHeadLength = false, NormBefore = false, NormAfter = true, QueryKeyNorm = QueryKeyNorm.Whole, OwnHead = true },
     };
 
     // Known to libllama, but they write no text from text: encoders, drafts of another model, sound, vision.

@@ -1,4 +1,5 @@
 using TokenMill.Shared.Domain;
+using TokenMill.Shared.Formats.Families;
 
 namespace TokenMill.Shared.Formats.Gguf;
 
@@ -10,7 +11,7 @@ namespace TokenMill.Shared.Formats.Gguf;
 public sealed record GgufModel
 {
     /// <summary>Architectures the trainer builds.</summary>
-    public static IReadOnlyCollection<string> TrainableArchitectures { get; } = ["llama", "qwen2", "qwen3", "phi3", "smollm3"];
+    public static IReadOnlyCollection<string> TrainableArchitectures { get; } = [.. ModelFamily.All.Select(f => f.Architecture).Distinct()];
 
     public required string Architecture { get; init; }
     public required long Parameters { get; init; }

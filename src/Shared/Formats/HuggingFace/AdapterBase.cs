@@ -1,3 +1,4 @@
+using TokenMill.Shared.Formats.Families;
 using TokenMill.Shared.Formats.Gguf;
 
 namespace TokenMill.Shared.Formats.HuggingFace;
@@ -12,7 +13,7 @@ public sealed record AdapterBase(string Name, IReadOnlyDictionary<string, (long 
     /// <summary>A model of an architecture without a Hugging Face family has no names here, so no adapter fits.</summary>
     public static AdapterBase Of(GgufFile file)
     {
-        var family = HuggingFaceFamily.ByArchitecture(file.Metadata.String("general.architecture"));
+        var family = ModelFamily.Of(file.Metadata);
         var linears = new Dictionary<string, (long, long)>();
         foreach (var tensor in file.Tensors.Where(t => t.Dimensions.Count == 2))
             if (family?.FromGguf(tensor.Name) is { } name) linears[name[..^".weight".Length]] = (tensor.Dimensions[0], tensor.Dimensions[1]);

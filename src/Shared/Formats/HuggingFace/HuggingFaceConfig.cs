@@ -1,5 +1,6 @@
 using System.Text.Json;
 using TokenMill.Shared.Domain;
+using TokenMill.Shared.Formats.Families;
 
 namespace TokenMill.Shared.Formats.HuggingFace;
 
@@ -11,7 +12,7 @@ public sealed record HuggingFaceConfig
     private const string Contradiction = "the model contradicts itself: convert it again from the original";
     private const long MaxWidth = 1 << 20;
 
-    public required HuggingFaceFamily Family { get; init; }
+    public required ModelFamily Family { get; init; }
     public required long VocabularySize { get; init; }
     public required long HiddenSize { get; init; }
     public required long IntermediateSize { get; init; }
@@ -38,9 +39,9 @@ public sealed record HuggingFaceConfig
         if (json.ValueKind != JsonValueKind.Object) throw Refuse("config.json", "config-invalid", "config.json is no object");
         var modelType = Present(json, "model_type") is { ValueKind: JsonValueKind.String } type ? type.GetString()! : "";
         var hint = Present(json, "auto_map") is null ? "" : ", which only the code beside the model knows; it is not run";
-        var family = HuggingFaceFamily.ByModelType(modelType)
+        var family = ModelFamily.ByModelType(modelType)
             ?? throw Refuse("model_type", "architecture-unknown", $"the unknown model_type '{modelType}'{hint}",
-                $"supported are {string.Join(", ", HuggingFaceFamily.ModelTypes)}");
+                $"supported are {string.Join(", ", ModelFamily.ModelTypes)}");
 
         var hidden = Number(json, "hidden_size", MaxWidth);
         var heads = Number(json, "num_attention_heads", MaxWidth);

@@ -76,11 +76,11 @@ internal static unsafe partial class TorchLibrary
     [LibraryImport(Name)] public static partial int tm_rms_norm(TensorHandle x, nint delta, TensorHandle weight, float epsilon, int dtype, out TensorHandle sum, out TensorHandle output);
     [LibraryImport(Name)] public static partial int tm_head_norm(TensorHandle qkv, TensorHandle queryWeight, TensorHandle keyWeight, long heads, long kvHeads, float epsilon, out TensorHandle output);
     [LibraryImport(Name)] public static partial int tm_linear(TensorHandle x, WeightHandle weight, nint master, nint bias, LoraPart* adapters, int count, float dropout, ulong seed, out TensorHandle output);
-    [LibraryImport(Name)] public static partial int tm_swiglu(TensorHandle gateUp, out TensorHandle output);
-    [LibraryImport(Name)] public static partial int tm_attention(TensorHandle qkv, long heads, long kvHeads, long* starts, int segments, nint cosine, nint sine, out TensorHandle output);
-    [LibraryImport(Name)] public static partial int tm_attention_cached(TensorHandle qkv, long heads, long kvHeads, TensorHandle cache, long past, nint cosine, nint sine, out TensorHandle output);
-    [LibraryImport(Name)] public static partial int tm_head_loss(TensorHandle hidden, WeightHandle head, nint master, long* targets, float smoothing, out TensorHandle losses, double* lossValues, double* likelihoods, byte* correct);
-    [LibraryImport(Name)] public static partial int tm_logits(TensorHandle hidden, WeightHandle head, out TensorHandle output);
+    [LibraryImport(Name)] public static partial int tm_gated_unit(TensorHandle gateUp, int activation, out TensorHandle output);
+    [LibraryImport(Name)] public static partial int tm_attention(TensorHandle qkv, long heads, long kvHeads, long* starts, int segments, in AttentionOptions options, out TensorHandle output);
+    [LibraryImport(Name)] public static partial int tm_attention_cached(TensorHandle qkv, long heads, long kvHeads, TensorHandle cache, long past, in AttentionOptions options, out TensorHandle output);
+    [LibraryImport(Name)] public static partial int tm_head_loss(TensorHandle hidden, WeightHandle head, nint master, long* targets, float smoothing, float softcap, out TensorHandle losses, double* lossValues, double* likelihoods, byte* correct);
+    [LibraryImport(Name)] public static partial int tm_logits(TensorHandle hidden, WeightHandle head, float softcap, out TensorHandle output);
 
     [LibraryImport(Name)] public static partial int tm_sum_of_squares(TensorHandle values, out double sum);
     [LibraryImport(Name)] public static partial int tm_adamw(TensorHandle parameter, TensorHandle gradient, TensorHandle mean, TensorHandle square, double learningRate, double beta1, double beta2, double epsilon, double weightDecay, double gradScale, long step);
@@ -94,6 +94,20 @@ internal static unsafe partial class TorchLibrary
         public long Integer;
         public double Real;
         public void* Pointer;
+    }
+
+    /// <summary>tm_attention_options</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    public struct AttentionOptions
+    {
+        public float Scale;
+        public float Softcap;
+        public long Window;
+        public nint Cosine;
+        public nint Sine;
+        public nint LongCosine;
+        public nint LongSine;
+        public long ShortPositions;
     }
 
     /// <summary>tm_lora</summary>

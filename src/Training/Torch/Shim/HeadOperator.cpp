@@ -10,11 +10,14 @@ namespace {
 
 constexpr int64_t RowsAtOnce = 128;
 
+// Logits become softcap·tanh(logit/softcap), in place (Gemma 2).
+void cap(at::Tensor& logits, float softcap) { logits.div_(softcap).tanh_().mul_(softcap); }
+
 struct Head {
     at::Tensor hidden;              // (rows, inputs)
     Weight weight;
     std::vector<int64_t> targets;
-    float smoothing;
+    float smoothing, softcap;       // softcap 0: none
 
     // Logits and losses in pieces; use(first, count, grad_logits) after each where a gradient is wanted.
     template <class Use> void run(const float* scale, double* losses, double* likelihoods, uint8_t* correct, bool gradient, const Use& use) const {
@@ -26,9 +29,12 @@ struct Head {
             check_interrupted();
             const int64_t count = std::min(RowsAtOnce, rows - first);
             weight->forward(rows_from(first), count, logits.data_ptr(), Format::Float32, nullptr);
+            at::Tensor of_rows = logits.narrow(0, 0, count);
+            if (softcap > 0) cap(of_rows, softcap);
             const CrossEntropy work{vocabulary, smoothing, scale ? scale + first : nullptr, logits.data_ptr<float>(), targets.data() + first,
                 gradient ? grad_logits.data_ptr() : nullptr, losses + first, likelihoods + first, correct + first};
             divide(count, 8 * vocabulary, [&](int64_t begin, int64_t end) { kernels().cross_entropy[index_of(format)](work, begin, end); });
+            if (gradient && softcap > 0) grad_logits.narrow(0, 0, count).mul_(1 - (of_rows / softcap).square());
             if (gradient) use(first, count, grad_logits.data_ptr());
         }
     }
@@ -67,7 +73,7 @@ struct HeadLossNode : Node {
 
 }
 
-int tm_head_loss(tm_tensor hidden_handle, tm_weight head_handle, tm_tensor master_handle, const int64_t* targets, float smoothing, tm_tensor* losses_out, double* loss_values, double* likelihoods, uint8_t* correct) {
+int tm_head_loss(tm_tensor hidden_handle, tm_weight head_handle, tm_tensor master_handle, const int64_t* targets, float smoothing, float softcap, tm_tensor* losses_out, double* loss_values, double* likelihoods, uint8_t* correct) {
     return guarded([&] {
         const at::Tensor input = tensor(hidden_handle), master = optional(master_handle);
         const Weight weight = packed(head_handle);
@@ -77,7 +83,7 @@ int tm_head_loss(tm_tensor hidden_handle, tm_weight head_handle, tm_tensor maste
         auto node = make_node<HeadLossNode>({input, master});
         at::NoGradGuard no_grad;
 
-        Head head{plain(input), weight, std::vector<int64_t>(targets, targets + rows), smoothing};
+        Head head{plain(input), weight, std::vector<int64_t>(targets, targets + rows), smoothing, softcap};
         const bool trained = node && master.defined() && master.requires_grad(), frozen = node && !trained;
         at::Tensor grad_hidden;
         if (frozen) grad_hidden = empty({rows, weight->inputs}, weight->format);
@@ -92,13 +98,14 @@ int tm_head_loss(tm_tensor hidden_handle, tm_weight head_handle, tm_tensor maste
     });
 }
 
-int tm_logits(tm_tensor hidden_handle, tm_weight head_handle, tm_tensor* out_out) {
+int tm_logits(tm_tensor hidden_handle, tm_weight head_handle, float softcap, tm_tensor* out_out) {
     return guarded([&] {
         const at::Tensor hidden = plain(tensor(hidden_handle));
         const Weight head = packed(head_handle);
         TORCH_CHECK(hidden.dim() == 2 && hidden.size(1) == head->inputs && format_of(hidden) == head->format, "the head takes (tokens, ", head->inputs, ") in its own format");
         at::Tensor logits = empty({hidden.size(0), head->outputs}, at::kFloat);
         head->forward(hidden.data_ptr(), hidden.size(0), logits.data_ptr(), Format::Float32, nullptr);
+        if (softcap > 0) cap(logits, softcap);
         *out_out = handle(logits);
     });
 }

@@ -1,4 +1,4 @@
-// Operators that work row by row: norms and SwiGLU.
+// Operators that work row by row: norms and gated units.
 #include "Nodes.h"
 
 using namespace tokenmill;
@@ -59,15 +59,16 @@ struct HeadNormNode : Node {
     void release_variables() override { qkv = query_weight = key_weight = at::Tensor(); }
 };
 
-struct SwiGluNode : Node {
+struct GatedUnitNode : Node {
     at::Tensor gate_up;
+    int32_t activation;
 
     variable_list apply(variable_list&& grads) override {
         const at::Tensor grad_out = grads[0].contiguous();
         at::Tensor grad = at::empty_like(gate_up);
         const int64_t width = gate_up.size(1) / 2;
-        const SwiGlu work{width, gate_up.data_ptr(), nullptr, grad_out.data_ptr(), grad.data_ptr()};
-        const auto kernel = kernels().swiglu_gradient[index_of(format_of(gate_up))];
+        const GatedUnit work{width, gate_up.data_ptr(), nullptr, grad_out.data_ptr(), grad.data_ptr()};
+        const auto kernel = (activation == 0 ? kernels().swiglu_gradient : kernels().geglu_gradient)[index_of(format_of(gate_up))];
         divide(gate_up.size(0), 8 * width, [&](int64_t begin, int64_t end) { kernel(work, begin, end); });
         return {grad};
     }
@@ -127,18 +128,20 @@ int tm_head_norm(tm_tensor qkv_handle, tm_tensor query_weight_handle, tm_tensor 
     });
 }
 
-int tm_swiglu(tm_tensor gate_up_handle, tm_tensor* out_out) {
+int tm_gated_unit(tm_tensor gate_up_handle, int32_t activation, tm_tensor* out_out) {
     return guarded([&] {
         const at::Tensor gate_up = tensor(gate_up_handle);
         TORCH_CHECK(gate_up.dim() == 2 && gate_up.size(1) % 2 == 0, "gate and up lie side by side");
-        auto node = make_node<SwiGluNode>({gate_up});
+        auto node = make_node<GatedUnitNode>({gate_up});
         const at::Tensor from = plain(gate_up);
         const int64_t width = from.size(1) / 2;
         at::Tensor out = empty({from.size(0), width}, format_of(from));
-        const SwiGlu work{width, from.data_ptr(), out.data_ptr(), nullptr, nullptr};
-        divide(from.size(0), 8 * width, [&](int64_t begin, int64_t end) { kernels().swiglu[index_of(format_of(from))](work, begin, end); });
+        const GatedUnit work{width, from.data_ptr(), out.data_ptr(), nullptr, nullptr};
+        const auto kernel = (activation == 0 ? kernels().swiglu : kernels().geglu)[index_of(format_of(from))];
+        divide(from.size(0), 8 * width, [&](int64_t begin, int64_t end) { kernel(work, begin, end); });
         if (node) {
             node->gate_up = from;
+            node->activation = activation;
             attach(out, node);
         }
         *out_out = handle(out);

@@ -21,6 +21,15 @@ struct tm_value {
     void* pointer;              // tm_tensor, int64_t[] or tm_tensor[]
 };
 
+// How queries and keys make scores. Tables may be null: no rotation. Segments longer than short_positions turn by the long tables, where there are any.
+struct tm_attention_options {
+    float scale, softcap;       // softcap 0: none
+    int64_t window;             // 0: none
+    tm_tensor cosine, sine;     // (positions, rotated/2), fp32
+    tm_tensor long_cosine, long_sine;
+    int64_t short_positions;
+};
+
 // One low-rank pair on rows [first, first + rows) of a linear layer's output: + scale·(x·aᵀ)·bᵀ.
 struct tm_lora {
     tm_tensor a;                // (rank, inputs), fp32
@@ -58,11 +67,11 @@ TM_API int tm_weight_repack(tm_weight weight, tm_tensor master);
 TM_API int tm_rms_norm(tm_tensor x, tm_tensor delta_nullable, tm_tensor weight, float epsilon, int32_t dtype, tm_tensor* sum_nullable, tm_tensor* out);
 TM_API int tm_head_norm(tm_tensor qkv, tm_tensor query_weight, tm_tensor key_weight, int64_t heads, int64_t kv_heads, float epsilon, tm_tensor* out);
 TM_API int tm_linear(tm_tensor x, tm_weight weight, tm_tensor master_nullable, tm_tensor bias_nullable, const tm_lora* adapters, int32_t count, float dropout, uint64_t seed, tm_tensor* out);
-TM_API int tm_swiglu(tm_tensor gate_up, tm_tensor* out);
-TM_API int tm_attention(tm_tensor qkv, int64_t heads, int64_t kv_heads, const int64_t* starts, int32_t segments, tm_tensor cosine_nullable, tm_tensor sine_nullable, tm_tensor* out);
-TM_API int tm_attention_cached(tm_tensor qkv, int64_t heads, int64_t kv_heads, tm_tensor cache, int64_t past, tm_tensor cosine_nullable, tm_tensor sine_nullable, tm_tensor* out);
-TM_API int tm_head_loss(tm_tensor hidden, tm_weight head, tm_tensor master_nullable, const int64_t* targets, float smoothing, tm_tensor* losses, double* loss_values, double* likelihoods, uint8_t* correct);   // losses (rows), fp32
-TM_API int tm_logits(tm_tensor hidden, tm_weight head, tm_tensor* out);      // fp32
+TM_API int tm_gated_unit(tm_tensor gate_up, int32_t activation, tm_tensor* out);      // 0: SiLU, 1: GELU (tanh)
+TM_API int tm_attention(tm_tensor qkv, int64_t heads, int64_t kv_heads, const int64_t* starts, int32_t segments, const tm_attention_options* options, tm_tensor* out);
+TM_API int tm_attention_cached(tm_tensor qkv, int64_t heads, int64_t kv_heads, tm_tensor cache, int64_t past, const tm_attention_options* options, tm_tensor* out);
+TM_API int tm_head_loss(tm_tensor hidden, tm_weight head, tm_tensor master_nullable, const int64_t* targets, float smoothing, float softcap, tm_tensor* losses, double* loss_values, double* likelihoods, uint8_t* correct);
+TM_API int tm_logits(tm_tensor hidden, tm_weight head, float softcap, tm_tensor* out);      // fp32
 
 TM_API int tm_sum_of_squares(tm_tensor values, double* out);
 TM_API int tm_adamw(tm_tensor parameter, tm_tensor gradient, tm_tensor mean, tm_tensor square, double learning_rate, double beta1, double beta2, double epsilon, double weight_decay, double grad_scale, int64_t step);

@@ -1,60 +1,76 @@
-namespace TokenMill.Shared.Formats.HuggingFace;
+using System.Text.Json.Nodes;
+using TokenMill.Shared.Formats.Gguf;
+using TokenMill.Shared.Formats.HuggingFace;
+
+namespace TokenMill.Shared.Formats.Families;
 
 /// <summary>Which norms a layer has; their names differ, and one name means two things.</summary>
-internal enum LayerNorms { BeforeOnly, BeforeAndAfter, AfterOnly }
+public enum LayerNorms { BeforeOnly, BeforeAndAfter, AfterOnly }
 
 /// <summary>
-/// A model_type of Hugging Face's transformers that we read and write: how its tensors are called and stored there and
-/// in GGUF. Source: transformers' modeling files and llama.cpp's conversion/*.py.
+/// A family of dense decoders: what its tensors are called and how they are stored in Hugging Face's layout and in GGUF,
+/// how its hyperparameters go from one to the other, and how its layers compute. To add a family: a file like those
+/// beside this one, and its line in <see cref="All"/>. Sources: transformers' modeling files, llama.cpp's src/models.
 /// </summary>
-public sealed class HuggingFaceFamily
+public abstract class ModelFamily(string modelType, string architecture, string className)
 {
-    private static readonly HuggingFaceFamily[] All =
+    public static IReadOnlyList<ModelFamily> All { get; } =
     [
-        new("llama", "llama", "LlamaForCausalLM") { PermutesQueryAndKey = true },
-        new("mistral", "llama", "MistralForCausalLM") { PermutesQueryAndKey = true },
-        new("smollm3", "smollm3", "SmolLM3ForCausalLM") { PermutesQueryAndKey = true, TiedByDefault = true },
-        new("granite", "granite", "GraniteForCausalLM") { PermutesQueryAndKey = true },
-        new("qwen2", "qwen2", "Qwen2ForCausalLM") { QueryKeyValueBias = true },
-        new("qwen3", "qwen3", "Qwen3ForCausalLM") { QueryKeyNorm = true },
-        new("gemma", "gemma", "GemmaForCausalLM") { NormsAddOne = true, TiedByDefault = true },
-        new("gemma2", "gemma2", "Gemma2ForCausalLM") { NormsAddOne = true, TiedByDefault = true, Norms = LayerNorms.BeforeAndAfter },
-        new("gemma3_text", "gemma3", "Gemma3ForCausalLM") { NormsAddOne = true, TiedByDefault = true, Norms = LayerNorms.BeforeAndAfter, QueryKeyNorm = true },
-        new("phi3", "phi3", "Phi3ForCausalLM") { Fused = true },
-        new("olmo2", "olmo2", "Olmo2ForCausalLM") { Norms = LayerNorms.AfterOnly, QueryKeyNorm = true, NormOverAllHeads = true },
+        new Llama(), new Mistral(), new Qwen2(), new Qwen3(), new SmolLm3(), new Gemma(), new Gemma2(), new Gemma3(), new Phi3(), new Granite(), new Olmo2(),
     ];
 
-    private HuggingFaceFamily(string modelType, string architecture, string className) =>
-        (ModelType, Architecture, ClassName) = (modelType, architecture, className);
-
-    public string ModelType { get; }
+    /// <summary>model_type in config.json.</summary>
+    public string ModelType { get; } = modelType;
 
     /// <summary>general.architecture in GGUF.</summary>
-    public string Architecture { get; }
+    public string Architecture { get; } = architecture;
 
     /// <summary>The entry of "architectures" in config.json.</summary>
-    public string ClassName { get; }
+    public string ClassName { get; } = className;
 
     /// <summary>Rows of q and k are interleaved per head in GGUF: half a head rotates against the other half here, pairs there.</summary>
-    public bool PermutesQueryAndKey { get; private init; }
+    public virtual bool PermutesQueryAndKey => false;
 
     /// <summary>Norms multiply by 1 + w here; GGUF stores the sum.</summary>
-    public bool NormsAddOne { get; private init; }
-    public bool QueryKeyValueBias { get; private init; }
-    public bool QueryKeyNorm { get; private init; }
-    public bool NormOverAllHeads { get; private init; }
-    public bool TiedByDefault { get; private init; }
+    public virtual bool NormsAddOne => false;
+    public virtual bool QueryKeyValueBias => false;
+    public virtual QueryKeyNorm QueryKeyNorm => QueryKeyNorm.None;
+    public virtual bool TiedByDefault => false;
 
-    /// <summary>q, k and v in one matrix, gate and up in another.</summary>
-    public bool Fused { get; private init; }
-    internal LayerNorms Norms { get; private init; }
+    /// <summary>q, k and v in one matrix, gate and up in another: adapters sit on these.</summary>
+    public virtual bool Fused => false;
+    public virtual LayerNorms Norms => LayerNorms.BeforeOnly;
+
+    /// <summary>The gate goes through GELU in its tanh form; else through SiLU.</summary>
+    public virtual bool GateIsGelu => false;
+
+    /// <summary>What llama.cpp asks of a file of this architecture.</summary>
+    internal abstract DecoderLayout Layout { get; }
+
+    /// <summary>How the layers of one model compute, from a file that <see cref="GgufModel.Check"/> has passed.</summary>
+    public virtual DecoderTraits Traits(GgufMetadata metadata) => new();
+
+    /// <summary>Adds what config.json needs of this family alone.</summary>
+    public virtual void AddToConfig(JsonObject config, GgufFile model)
+    {
+    }
 
     public static IEnumerable<string> ModelTypes => All.Select(f => f.ModelType);
 
-    public static HuggingFaceFamily? ByModelType(string modelType) => All.FirstOrDefault(f => f.ModelType == modelType);
+    public static ModelFamily? ByModelType(string modelType) => All.FirstOrDefault(f => f.ModelType == modelType);
 
-    /// <summary>The family an architecture of GGUF is exported as: llama for "llama", which mistral models carry as well.</summary>
-    public static HuggingFaceFamily? ByArchitecture(string architecture) => All.FirstOrDefault(f => f.Architecture == architecture);
+    /// <summary>The family of an architecture of GGUF: llama for "llama", which mistral models carry as well.</summary>
+    public static ModelFamily? ByArchitecture(string architecture) => All.FirstOrDefault(f => f.Architecture == architecture);
+
+    /// <summary>The family of a file. Mistral's files are called llama; one with a sliding window is Mistral's.</summary>
+    public static ModelFamily? Of(GgufMetadata metadata)
+    {
+        var architecture = metadata.String("general.architecture");
+        return ByArchitecture(architecture) is Llama && metadata.Has(Mistral.WindowKey) ? ByModelType("mistral") : ByArchitecture(architecture);
+    }
+
+    /// <summary>Name of a hyperparameter in GGUF.</summary>
+    public string Key(string name) => $"{Architecture}.{name}";
 
     /// <summary>Modules of a layer: name here, name in GGUF.</summary>
     private IEnumerable<(string Here, string Gguf)> LayerModules()
@@ -63,7 +79,7 @@ public sealed class HuggingFaceFamily
         else
             foreach (var letter in "qkv") yield return ($"self_attn.{letter}_proj", $"attn_{letter}");
         yield return ("self_attn.o_proj", "attn_output");
-        if (QueryKeyNorm)
+        if (QueryKeyNorm != QueryKeyNorm.None)
             foreach (var letter in "qk") yield return ($"self_attn.{letter}_norm", $"attn_{letter}_norm");
         if (Fused) yield return ("mlp.gate_up_proj", "ffn_up");
         else
@@ -121,8 +137,8 @@ public sealed class HuggingFaceFamily
                     "gate_proj" or "up_proj" => [config.IntermediateSize, hidden],
                     "gate_up_proj" => [2 * config.IntermediateSize, hidden],
                     "down_proj" => [hidden, config.IntermediateSize],
-                    "q_norm" => [NormOverAllHeads ? q : config.HeadLength],
-                    "k_norm" => [NormOverAllHeads ? kv : config.HeadLength],
+                    "q_norm" => [QueryKeyNorm == QueryKeyNorm.Whole ? q : config.HeadLength],
+                    "k_norm" => [QueryKeyNorm == QueryKeyNorm.Whole ? kv : config.HeadLength],
                     _ => [hidden],
                 };
                 yield return ($"model.layers.{layer}.{module}.weight", shape);

@@ -1,0 +1,42 @@
+using System.Text.Json.Nodes;
+using TokenMill.Shared.Formats.Gguf;
+
+namespace TokenMill.Shared.Formats.Families;
+
+/// <summary>Gemma 2: norms before and after each half of a layer, capped scores and logits, a window in every second layer.</summary>
+internal sealed class Gemma2() : ModelFamily("gemma2", "gemma2", "Gemma2ForCausalLM")
+{
+    private const int LayersOf27B = 46;
+
+    public override bool NormsAddOne => true;
+    public override bool TiedByDefault => true;
+    public override bool GateIsGelu => true;
+    public override LayerNorms Norms => LayerNorms.BeforeAndAfter;
+    internal override DecoderLayout Layout => new() { FullRotation = false, OwnHead = false, NormAfter = true };
+
+    public override DecoderTraits Traits(GgufMetadata metadata) => new()
+    {
+        EmbeddingScale = null,
+        AttentionScale = 1 / MathF.Sqrt(QueryScalar(metadata)),
+        AttentionSoftcap = metadata.TryFloat32(Key("attn_logit_softcapping")) ?? 50,
+        LogitSoftcap = metadata.TryFloat32(Key("final_logit_softcapping")) ?? 30,
+        Window = (int)(metadata.TryUInt32(Key("attention.sliding_window")) ?? 4096),
+        WindowPattern = 2,
+    };
+
+    public override void AddToConfig(JsonObject config, GgufFile model)
+    {
+        var traits = Traits(model.Metadata);
+        config["query_pre_attn_scalar"] = QueryScalar(model.Metadata);
+        config["attn_logit_softcapping"] = ConfigNumber.Real(traits.AttentionSoftcap);
+        config["final_logit_softcapping"] = ConfigNumber.Real(traits.LogitSoftcap);
+        config["sliding_window"] = traits.Window;
+    }
+
+    // libllama knows the largest model, whose scale differs, by its number of layers.
+    private uint QueryScalar(GgufMetadata metadata)
+    {
+        var (hidden, heads) = (metadata.UInt32(Key("embedding_length")), metadata.UInt32(Key("attention.head_count")));
+        return metadata.UInt32(Key("block_count")) == LayersOf27B ? hidden / heads : metadata.TryUInt32(Key("attention.key_length")) ?? hidden / heads;
+    }
+}

@@ -1,0 +1,20 @@
+using System.Text.Json.Nodes;
+using TokenMill.Shared.Formats.Gguf;
+
+namespace TokenMill.Shared.Formats.Families;
+
+/// <summary>
+/// Mistral: Llama with a sliding window in every layer. GGUF calls it llama, and libllama has no window there: the key
+/// that keeps it is ours, so that training and export to Hugging Face still know of it.
+/// </summary>
+internal sealed class Mistral() : ModelFamily("mistral", "llama", "MistralForCausalLM")
+{
+    public const string WindowKey = "llama.attention.sliding_window";
+
+    public override bool PermutesQueryAndKey => true;
+    internal override DecoderLayout Layout => ByModelType("llama")!.Layout;
+
+    public override DecoderTraits Traits(GgufMetadata metadata) => new() { Window = (int)(metadata.TryUInt32(WindowKey) ?? 0) };
+
+    public override void AddToConfig(JsonObject config, GgufFile model) => config["sliding_window"] = model.Metadata.TryUInt32(WindowKey);
+}

@@ -17,7 +17,8 @@ public sealed partial class JobRecovery(PlatformDatabase database, JobScheduler 
     {
         var started = new TaskCompletionSource();
         using var _ = lifetime.ApplicationStarted.Register(started.SetResult);
-        await started.Task.WaitAsync(stoppingToken);
+        await started.Task.WaitAsync(stoppingToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        if (stoppingToken.IsCancellationRequested) return;       // the platform did not come up, for instance since its port is taken
         using var timer = new PeriodicTimer(Period, time);
         do
         {

@@ -32,10 +32,10 @@ public sealed class KillTests(ITestOutputHelper output)
             var killed = new HashSet<int>();
             foreach (var victim in victims)
             {
-                // A living trainer with new work, so that it is not the same death again; then any moment of the next half second.
-                var reached = data.RunStep();
-                bool IsBack() => platform.Children("train") is [var trainer] && !killed.Contains(trainer) && data.RunStep() > reached;
-                await UntilAsync(() => IsBack() || data.RunState() is "Succeeded" or "Failed", () => $"no step after {reached}: {data.RunState()} {data.RunError()}\n{platform.Output}");
+                // A living trainer with a new checkpoint, since a run that dies again and again without one has failed; then any moment of the next half second.
+                var reached = data.CheckpointStep();
+                bool IsBack() => platform.Children("train") is [var trainer] && !killed.Contains(trainer) && data.CheckpointStep() > reached;
+                await UntilAsync(() => IsBack() || data.RunState() is "Succeeded" or "Failed", () => $"no checkpoint after {reached}: {data.RunState()} {data.RunError()}\n{platform.Output}");
                 await Task.Delay(random.Next(0, 500), TestContext.Current.CancellationToken);
                 var trainers = platform.Children("train");
                 Assert.True(trainers.Count == 1, $"the run ended too early: {data.RunState()} {data.RunError()} at step {data.RunStep()}");

@@ -91,6 +91,8 @@ internal sealed class PlatformData : IAsyncDisposable
 
     public int RunStep() => Convert.ToInt32(Query($"SELECT Step FROM FineTuneRuns WHERE Id='{Run}'")[0][0], CultureInfo.InvariantCulture);
 
+    public int CheckpointStep() => Convert.ToInt32(Query($"SELECT COALESCE(MAX(Step), 0) FROM RunEvents WHERE RunId='{Run}' AND Type='checkpoint'")[0][0], CultureInfo.InvariantCulture);
+
     public IReadOnlyList<TrainerEvent> Events() => [.. Query($"SELECT Json FROM RunEvents WHERE RunId='{Run}' ORDER BY Sequence").Select(r => Json.Deserialize<TrainerEvent>((string)r[0]!))];
 
     public IReadOnlyList<string> Results() => [.. Query($"SELECT Path FROM ModelVersions WHERE FineTuneRunId='{Run}'").Select(r => (string)r[0]!)];

@@ -79,7 +79,11 @@ internal sealed class RunRecorder(PlatformDatabase database, TimeProvider time, 
             {
                 await db.SaveChangesAsync();                 // so that what follows sees what this batch brought before
                 await RemoveRepeatedAsync(db, begun);
-                foreach (var missed in await MissedAsync(db, begun)) Add(missed);
+                foreach (var missed in await MissedAsync(db, begun))
+                {
+                    if (missed is CheckpointEvent) current.RecordCheckpoint(token).OrThrow();
+                    Add(missed);
+                }
             }
             Add(e);
         }

@@ -20,7 +20,7 @@ public sealed partial class PlaygroundPage
     private IReadOnlyList<Deployment>? _deployments;
     private IReadOnlyList<Conversation> _conversations = [];
     private IReadOnlyList<Turn> _turns = [];
-    private ElementReference _turnsElement, _form;
+    private ElementReference _turnsElement;
     private IJSObjectReference? _script;
     private Error? _refusal;
     private Guid? _shown;
@@ -103,7 +103,7 @@ public sealed partial class PlaygroundPage
     {
         if (Chosen is null) return;
         _script ??= await Browser.InvokeAsync<IJSObjectReference>("import", Gone, "./Features/Playground/Pages/PlaygroundPage.razor.js");
-        await _script.InvokeVoidAsync("show", Gone, _turnsElement, _form, PlaygroundFeature.ClientPath, ChatHub.Path);
+        await _script.InvokeVoidAsync("show", Gone, _turnsElement, PlaygroundFeature.ClientPath, ChatHub.Path);
     }
 
     private Task AskAsync() => SendAsync(_question);

@@ -3,8 +3,7 @@
 let connection;
 const followed = new Map();                    // generation id → the element and the text node it goes to
 
-export async function show(turns, form, clientPath, hubPath) {
-  listen(form);
+export async function show(turns, clientPath, hubPath) {
   for (const [id, { element }] of followed) if (!element.isConnected) release(id);
   for (const element of turns.querySelectorAll('[data-generation]')) {
     const id = element.dataset.generation;
@@ -61,17 +60,5 @@ function load(path) {
     script.onload = resolve;
     script.onerror = () => reject(new Error(`${path} is missing: ./run setup fetches it`));
     document.head.append(script);
-  });
-}
-
-// Enter sends; the text reaches the server with the change event, which a key alone does not raise.
-function listen(form) {
-  if (form.dataset.listening) return;
-  form.dataset.listening = 'true';
-  form.addEventListener('keydown', e => {
-    if (e.key !== 'Enter' || e.shiftKey || e.isComposing || e.target.tagName !== 'TEXTAREA') return;
-    e.preventDefault();
-    e.target.dispatchEvent(new Event('change', { bubbles: true }));
-    form.requestSubmit();
   });
 }

@@ -14,7 +14,7 @@ namespace TokenMill.EndToEnd.Tests.Faults;
 public sealed class KillTests(ITestOutputHelper output)
 {
     private const int TrainerKills = 12, PlatformKills = 8, ServingKills = 8, PlatformKillsWhileServing = 4;
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(90);
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(3);
 
     private readonly Stopwatch _clock = Stopwatch.StartNew();
 

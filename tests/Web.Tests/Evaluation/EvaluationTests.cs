@@ -17,7 +17,7 @@ namespace TokenMill.Web.Tests.Evaluation;
 /// <summary>Evaluations by the real serving program: the starter model against a version with the very same weights, so nothing may differ.</summary>
 public sealed class EvaluationTests(ITestOutputHelper output) : IAsyncLifetime
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(1);
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(3);
 
     private Portal _portal = default!;
     private Actor _owner = default!;

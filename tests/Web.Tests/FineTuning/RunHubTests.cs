@@ -98,7 +98,7 @@ public sealed class RunHubTests
     private static async Task<string[]> ReceiveTextAsync(ClientWebSocket socket)
     {
         using var timeout = CancellationTokenSource.CreateLinkedTokenSource(Cancelled);
-        timeout.CancelAfter(TimeSpan.FromSeconds(20));
+        timeout.CancelAfter(TimeSpan.FromMinutes(1));
         var text = new StringBuilder();
         var buffer = new byte[16 * 1024];
         while (text.Length == 0 || text[^1] != '\u001e')

@@ -69,7 +69,7 @@ internal sealed class QueueHost : IAsyncDisposable
 
     public async Task<FineTuneRun> WaitAsync(FineTuneRunId id, Func<FineTuneRun, bool> condition)
     {
-        var deadline = TimeProvider.System.GetUtcNow() + TimeSpan.FromSeconds(40);
+        var deadline = TimeProvider.System.GetUtcNow() + TimeSpan.FromMinutes(2);
         while (true)
         {
             var run = await RunAsync(id);

@@ -13,6 +13,9 @@ namespace TokenMill.Training.Checkpoints;
 public sealed record Checkpoint(int Version, int Step, long Tokens, long SupervisedTokens, double LastLoss, double EffectiveSeconds, double Seconds, string Sha256)
 {
     public ValidationProgress? Validation { get; init; }
+
+    /// <summary>Fingerprint of the encoded data: a run goes on only with the data it was started with.</summary>
+    public string? Data { get; init; }
 }
 
 /// <summary>What the evaluations so far have shown.</summary>

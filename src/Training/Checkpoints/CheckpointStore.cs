@@ -35,23 +35,33 @@ public sealed class CheckpointStore(string folder, int keep)
     public string Write(Snapshot snapshot)
     {
         Directory.CreateDirectory(folder);
-        foreach (var abandoned in Directory.EnumerateDirectories(folder, Temporary + "*")) Directory.Delete(abandoned, recursive: true);
         var temporary = Path.Combine(folder, $"{Temporary}{snapshot.Checkpoint.Step}");
-        Directory.CreateDirectory(temporary);
+        var path = Path.Combine(folder, $"{Prefix}{snapshot.Checkpoint.Step:D8}");
+        try
+        {
+            Directory.CreateDirectory(temporary);
+            WriteTo(temporary, snapshot);
+            if (Directory.Exists(path)) Directory.Delete(path, recursive: true);
+            Directory.Move(temporary, path);
+            Disk.FlushFolder(folder);
+        }
+        catch
+        {
+            if (Directory.Exists(temporary)) Directory.Delete(temporary, recursive: true);      // on a full disk it holds the room that is missing
+            throw;
+        }
+        Tidy();
+        return path;
+    }
 
+    private static void WriteTo(string temporary, Snapshot snapshot)
+    {
         var writer = new SafetensorsWriter();
         foreach (var (name, shape, bytes) in snapshot.Tensors) writer.Add(name, shape, SafetensorsType.F32, stream => stream.Write(bytes));
         var tensors = Path.Combine(temporary, TensorsName);
         writer.Save(tensors);
         var checkpoint = snapshot.Checkpoint with { Sha256 = Hash(tensors) };
         AtomicFile.Write(Path.Combine(temporary, StateName), stream => stream.Write(Encoding.UTF8.GetBytes(Json.Serialize(checkpoint))));
-
-        var path = Path.Combine(folder, $"{Prefix}{checkpoint.Step:D8}");
-        if (Directory.Exists(path)) Directory.Delete(path, recursive: true);
-        Directory.Move(temporary, path);
-        Disk.FlushFolder(folder);
-        foreach (var old in Steps().Skip(keep)) Directory.Delete(old, recursive: true);
-        return path;
     }
 
     /// <summary>
@@ -61,6 +71,7 @@ public sealed class CheckpointStore(string folder, int keep)
     /// <exception cref="RefusedException">Checkpoints are there, but none is whole.</exception>
     public Checkpoint? Restore(IReadOnlyList<(string Name, Tensor Value)> tensors, Action<string> damaged)
     {
+        Tidy();
         var steps = Steps().ToList();
         foreach (var path in steps)
         {
@@ -91,6 +102,14 @@ public sealed class CheckpointStore(string folder, int keep)
             value.Write(MemoryMarshal.AsBytes(opened.ReadFloats(stored).AsSpan()));
         }
         return checkpoint;
+    }
+
+    /// <summary>Removes what is older than asked for, and what a trainer that was killed left half written.</summary>
+    private void Tidy()
+    {
+        foreach (var old in Steps().Skip(keep)) Directory.Delete(old, recursive: true);
+        if (!Directory.Exists(folder)) return;
+        foreach (var abandoned in Directory.EnumerateDirectories(folder, Temporary + "*")) Directory.Delete(abandoned, recursive: true);
     }
 
     /// <summary>Folders of finished checkpoints, newest first.</summary>

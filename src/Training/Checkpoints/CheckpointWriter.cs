@@ -7,7 +7,7 @@ namespace TokenMill.Training.Checkpoints;
 public sealed class CheckpointWriter(CheckpointStore store, Action<string, int> written) : IDisposable
 {
     private Thread? _writing;
-    private Exception? _failure;
+    private volatile Exception? _failure;
 
     public void Write(CheckpointStore.Snapshot snapshot)
     {
@@ -31,6 +31,12 @@ public sealed class CheckpointWriter(CheckpointStore store, Action<string, int> 
     {
         _writing?.Join();
         _writing = null;
+        ThrowIfFailed();
+    }
+
+    /// <summary>Throws what has gone wrong with a write, without waiting for one.</summary>
+    public void ThrowIfFailed()
+    {
         if (_failure is { } failure)
         {
             _failure = null;

@@ -75,11 +75,14 @@ internal static class TrainCommand
         return stop.BySignal ? CommandLineHost.Interrupted : CommandLineHost.Done;
     }
 
+    // errno: ENOSPC, EFBIG, EDQUOT
+    private const int NoSpace = 28, FileTooLarge = 27, OverQuota = 122;
+
     private static Error? Explain(Exception e) => e switch
     {
         RefusedException refused => refused.Error,
         OutOfMemoryException or TorchException { IsOutOfMemory: true } => new Error("out-of-memory", "the memory of this machine is used up", "lower max_length, or take a smaller model"),
-        IOException io when (io.HResult & 0xFFFF) == 28 || io.Message.Contains("No space left", StringComparison.OrdinalIgnoreCase) => new Error("disk-full", io.Message, "free some space, then resume: the last checkpoint is kept"),
+        IOException { HResult: NoSpace or FileTooLarge or OverQuota } io => new Error("disk-full", io.Message, "free some space, then resume: the last checkpoint is kept"),
         IOException or UnauthorizedAccessException => new Error("file-error", e.Message, "check the path, its rights and the free space, then resume"),
         TorchException => new Error("torch-error", e.Message, "this is a fault of the trainer: keep the output folder and report it"),
         _ => null,

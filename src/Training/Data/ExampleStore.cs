@@ -6,7 +6,7 @@ using TokenMill.Shared.ChatTemplates;
 namespace TokenMill.Training.Data;
 
 /// <summary>
-/// Encoded examples in a file that has no name: four bytes a token on disk (the page cache keeps what is used), sixteen bytes an example in memory.
+/// Encoded examples in a file that has no name: four bytes a token on disk (the page cache keeps what is used), twenty bytes an example in memory.
 /// Written once from end to end, then read at random from any thread. The file vanishes with the process, however that ends.
 /// </summary>
 public sealed class ExampleStore : IDisposable
@@ -15,6 +15,7 @@ public sealed class ExampleStore : IDisposable
 
     private readonly SafeFileHandle _file;
     private readonly List<long> _offsets = [];              // in integers
+    private readonly List<int> _rows = [];
     private readonly List<int> _lengths = [];               // tokens; negative where labels stand behind the ids
     private int[] _buffer = new int[BufferTokens];
     private int _buffered;
@@ -40,8 +41,12 @@ public sealed class ExampleStore : IDisposable
 
     public int Length(int index) => Math.Abs(_lengths[index]);
 
-    public void Add(EncodedExample example)
+    /// <summary>Where the example stood in its file.</summary>
+    public int Row(int index) => _rows[index];
+
+    public void Add(EncodedExample example, long row)
     {
+        _rows.Add((int)Math.Min(row, int.MaxValue));
         var (ids, labels) = example;
         var plain = true;
         for (var t = 0; t < ids.Length && plain; t++) plain = labels[t] == EncodedExample.Unsupervised || labels[t] == ids[t];

@@ -12,10 +12,11 @@ public sealed class TrainingData : IDisposable
     private readonly EpochOrder _order;
     private readonly int _examplesPerItem;
     private readonly ExampleStore _training, _validation;
+    private readonly IReadOnlyList<(string Name, int First)> _sources;
 
-    internal TrainingData(ExampleStore training, ExampleStore validation, EpochOrder order, bool preferences, IReadOnlyList<DataWarning> warnings)
+    internal TrainingData(ExampleStore training, ExampleStore validation, EpochOrder order, bool preferences, IReadOnlyList<(string Name, int First)> sources, IReadOnlyList<DataWarning> warnings)
     {
-        (_training, _validation, _order, Warnings) = (training, validation, order, warnings);
+        (_training, _validation, _order, _sources, Warnings) = (training, validation, order, sources, warnings);
         _examplesPerItem = preferences ? 2 : 1;
     }
 
@@ -56,6 +57,9 @@ public sealed class TrainingData : IDisposable
 
     /// <summary>Which examples a step takes, by their place in the data.</summary>
     public ReadOnlySpan<int> Order(int step) => _order.Step(step);
+
+    /// <summary>File and row of a training example, for a person to find it.</summary>
+    public string NameOf(int example) => $"{_sources.Last(source => source.First <= example).Name} row {_training.Row(example * _examplesPerItem)}";
 
     /// <summary>Training examples in the order of the data; of preferences, both of each pair.</summary>
     public IReadOnlyList<EncodedExample> Training(int first, int count) => Read(_training, first, Math.Min(count, TrainingCount - first));

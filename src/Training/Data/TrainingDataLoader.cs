@@ -41,7 +41,7 @@ public sealed class TrainingDataLoader(FineTuneSpec spec, ConversationEncoder? e
             var order = new EpochOrder(sources, spec.BatchSize * spec.Accumulation, spec.Shuffle, spec.Seed);
             if (order.ExamplesPerEpoch == 0) throw new RefusedException("no-training-rows", "no row is left to train with", "give more data, a smaller validation.fraction, or a larger max_length");
             if (spec.Validation is not null && validation.Count == 0) _warnings.Add(new DataWarning("no-validation-rows", "no row fell into the validation share, so there is no validation loss; give more data or a larger validation.fraction"));
-            return new TrainingData(training, validation, order, perItem == 2, _warnings);
+            return new TrainingData(training, validation, order, perItem == 2, [.. spec.Data.Zip(sources, (data, range) => (Path.GetFileName(data.Path), range.First))], _warnings);
         }
         catch
         {
@@ -93,7 +93,7 @@ public sealed class TrainingDataLoader(FineTuneSpec spec, ConversationEncoder? e
                     continue;
                 }
                 var store = batch[i].HeldOut ? validation : training;
-                foreach (var example in spec.Method == TrainingMethod.Dpo ? fit.Pair(encoded[i].Examples!) : fit.Each(encoded[i].Examples!)) store.Add(example);
+                foreach (var example in spec.Method == TrainingMethod.Dpo ? fit.Pair(encoded[i].Examples!) : fit.Each(encoded[i].Examples!)) store.Add(example, batch[i].Row);
             }
             batch.Clear();
         }

@@ -14,7 +14,13 @@ public sealed class EventWriter(TextWriter output, TimeProvider time, string? ru
     /// From here on every event is also kept in a file: whoever reads the output may die in the middle of a step, and must be able
     /// to learn afterwards what was said between its last word and the checkpoint that the run goes on from.
     /// </summary>
-    public void KeepIn(string path) => _journal = new FileStream(path, FileMode.Append, FileAccess.Write, FileShare.Read);
+    public void KeepIn(string path)
+    {
+        var journal = new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.Read);
+        journal.SetLength(EndOfLastLine(journal));           // a kill or a full disk may have cut the last line short
+        journal.Seek(0, SeekOrigin.End);
+        _journal = journal;
+    }
 
     public void Write(TrainerEvent @event, int step)
     {
@@ -23,13 +29,40 @@ public sealed class EventWriter(TextWriter output, TimeProvider time, string? ru
         {
             if (_journal is not null)
             {
-                _journal.Write(Encoding.UTF8.GetBytes(line + "\n"));
-                _journal.Flush();
+                try
+                {
+                    _journal.Write(Encoding.UTF8.GetBytes(line + "\n"));
+                    _journal.Flush();
+                }
+                catch (IOException) when (@event is FailedEvent)
+                {
+                    // The disk that takes no more is what the event tells of; it must still be said.
+                }
             }
             output.WriteLine(line);
             output.Flush();
         }
     }
 
-    public void Dispose() => _journal?.Dispose();
+    public void Dispose()
+    {
+        try
+        {
+            _journal?.Dispose();
+        }
+        catch (IOException)
+        {
+            // What is still in the buffer has been refused before.
+        }
+    }
+
+    private static long EndOfLastLine(FileStream file)
+    {
+        for (var end = file.Length; end > 0; end--)
+        {
+            file.Position = end - 1;
+            if (file.ReadByte() == '\n') return end;
+        }
+        return 0;
+    }
 }

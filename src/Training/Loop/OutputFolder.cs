@@ -65,6 +65,7 @@ public sealed class OutputFolder : IDisposable
         var entries = Directory.EnumerateFileSystemEntries(Path).Where(entry => System.IO.Path.GetFileName(entry) != LockName);
         if (!resume && entries.Any())
             throw new RefusedException("output-not-empty", $"output: {Path} is not empty", "choose a new folder, or --resume to go on with the run in it");
+        foreach (var abandoned in Directory.EnumerateFiles(Path, "*.tmp", SearchOption.AllDirectories)) File.Delete(abandoned);       // of a trainer that was killed while it wrote
         if (!File.Exists(specPath)) AtomicFile.Write(specPath, stream => stream.Write(System.Text.Encoding.UTF8.GetBytes(spec)));
         else if (File.ReadAllText(specPath) != spec)
             throw new RefusedException("spec-changed", "the run in this folder was started with another specification", "resume with the specification it was started with, or choose a new output folder");

@@ -10,7 +10,7 @@ namespace TokenMill.Training.Loop;
 /// What a finished run leaves in its output folder: adapter/ (PEFT), adapter.gguf and model.gguf (weights with the adapter
 /// folded in, or all weights as trained, F16).
 /// </summary>
-internal sealed class RunExport(FineTuneSpec spec, ModelSource source, CausalModel model, LoraAdapter? adapter, string folder)
+internal sealed class RunExport(FineTuneSpec spec, ModelSource source, CausalModel model, LoraAdapter? adapter, string folder, CancellationToken cancellationToken)
 {
     public IEnumerable<ExportEvent> Write()
     {
@@ -21,6 +21,7 @@ internal sealed class RunExport(FineTuneSpec spec, ModelSource source, CausalMod
         var weights = adapter is null ? null : AdapterWeights.Of(adapter, spec.Adapter.Dropout, file.Metadata.TryString("general.name"));
         foreach (var kind in kinds)
         {
+            cancellationToken.ThrowIfCancellationRequested();
             var path = Path.GetFullPath(Path.Combine(folder, kind switch { "peft" => "adapter", "gguf-lora" => "adapter.gguf", _ => "model.gguf" }));
             switch (kind)
             {
@@ -34,7 +35,22 @@ internal sealed class RunExport(FineTuneSpec spec, ModelSource source, CausalMod
 
     private void WriteModel(string path, GgufFile file, AdapterWeights? weights)
     {
-        if (source.IsRandom) GgufModelFile.WriteNew(path, model.Config, file.Metadata, source.Name, source.Licence, ModelTensors.Create(model.Config, model.Weights()), GgufType.F16);
-        else GgufModelFile.Write(path, file, weights is null ? ModelTensors.Replace(file, model.Weights()) : ModelTensors.Merge(file, weights), GgufType.F16);
+        if (source.IsRandom) GgufModelFile.WriteNew(path, model.Config, file.Metadata, source.Name, source.Licence, Stoppable(ModelTensors.Create(model.Config, model.Weights())), GgufType.F16);
+        else GgufModelFile.Write(path, file, Stoppable(weights is null ? ModelTensors.Replace(file, model.Weights()) : ModelTensors.Merge(file, weights)), GgufType.F16);
     }
+
+    /// <summary>A stop is heeded between two pieces of a tensor; what is half written vanishes.</summary>
+    private IReadOnlyList<ModelTensor> Stoppable(IReadOnlyList<ModelTensor> tensors) => [.. tensors.Select(tensor => tensor with
+    {
+        ForEachPiece = sink => tensor.ForEachPiece(piece =>
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            sink(piece);
+        }),
+        Stored = tensor.Stored is not { } stored ? null : (stored.Type, stream =>
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            stored.Copy(stream);
+        }),
+    })];
 }

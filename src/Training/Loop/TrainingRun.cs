@@ -72,7 +72,7 @@ public sealed class TrainingRun : IDisposable
             Evaluate();
             _checkpoints.Finish();
             TakeBest();
-            foreach (var export in new RunExport(_spec, _source, _setup.Model, _setup.Adapter, _output.Path).Write()) _events.Write(export, _done);
+            foreach (var export in new RunExport(_spec, _source, _setup.Model, _setup.Adapter, _output.Path, _stop.Token).Write()) _events.Write(export, _done);
             _events.Write(new FinishedEvent(_lastLoss, _clock.Seconds, _clock.EffectiveTime) { BestStep = _best.Progress.BestStep is > -1 and var best ? best : null }, _done);
         }
         catch (OperationCanceledException) when (_stop.Token.IsCancellationRequested)
@@ -97,6 +97,7 @@ public sealed class TrainingRun : IDisposable
         while (_done < _totalSteps && !_best.ShouldStop)
         {
             _stop.Token.ThrowIfCancellationRequested();
+            _checkpoints.ThrowIfFailed();
             var started = _time.GetTimestamp();
             var passes = Passes.Of(_data.Step(_done), _spec.BatchSize, _maxLength, _spec.Packing, _data.AnswersPerExample);
             var outcome = _setup.Step.Compute(passes, Objective(_reference?.OfStep(_done)), SeededRandom.Mix((ulong)_spec.Seed, (ulong)_done), _stop.Token);
@@ -148,7 +149,7 @@ public sealed class TrainingRun : IDisposable
         if (_savedStep == _done) return;
         var started = _time.GetTimestamp();
         _checkpoints.Finish();
-        var checkpoint = new Checkpoint(CheckpointStore.Version, _done, _tokens, _supervisedTokens, _lastLoss, _clock.EffectiveSeconds, _clock.Seconds, "") { Validation = _best.Progress };
+        var checkpoint = new Checkpoint(CheckpointStore.Version, _done, _tokens, _supervisedTokens, _lastLoss, _clock.EffectiveSeconds, _clock.Seconds, "") { Validation = _best.Progress, Data = Convert.ToHexStringLower(_data.Fingerprint) };
         var snapshot = CheckpointStore.Take(checkpoint, _setup.Optimizer.State());
         _heldUpSeconds = _time.GetElapsedTime(started).TotalSeconds;
         _checkpoints.Write(snapshot);
@@ -159,9 +160,11 @@ public sealed class TrainingRun : IDisposable
     {
         var checkpoint = _store.Restore([.. _setup.Optimizer.State()], why => _events.Write(new WarningEvent("checkpoint-damaged", why), 0));
         if (checkpoint is null) return;
+        if (checkpoint.Data is { } before && before != Convert.ToHexStringLower(_data.Fingerprint))
+            throw new RefusedException("data-changed", "the data are not those that the run was started with: their rows or tokens have changed", "put the files back as they were, or start a new run in another output folder");
         (_done, _savedStep, _tokens, _supervisedTokens, _lastLoss) = (checkpoint.Step, checkpoint.Step, checkpoint.Tokens, checkpoint.SupervisedTokens, checkpoint.LastLoss);
         _best.Resume(checkpoint.Validation);
-        _clock.Resume(checkpoint.EffectiveSeconds, checkpoint.Seconds);
+        _clock.Resume(checkpoint.EffectiveSeconds, checkpoint.Seconds + LostTime.Seconds(_output.Journal));
         _setup.Optimizer.Resume(checkpoint.Step);
         _setup.Model.Repack();
     }
@@ -198,10 +201,7 @@ public sealed class TrainingRun : IDisposable
         if (double.IsFinite(outcome.Loss) && double.IsFinite(outcome.GradientNorm)) return;
         _setup.Optimizer.ClearGradients();
         _checkpoints.Finish();
-        var (epoch, batch) = Math.DivRem(_done, _data.StepsPerEpoch);
-        throw new RefusedException("not-finite",
-            $"step {_done + 1} (batch {batch + 1} of epoch {epoch + 1}): the loss is {outcome.Loss}, the gradient norm {outcome.GradientNorm}",
-            "lower optimizer.learning_rate, or look for odd rows in the data; the checkpoint before is kept");
+        throw new PoisonedStep(_setup.Model, _data, _done).Explain(outcome);
     }
 
     private void Stop()

@@ -12,6 +12,7 @@ Console.CancelKeyPress += (_, e) =>
 Command[] commands =
 [
     ExportCommand.Command,
+    ImportCommand.Command,
     LogitsCommand.Command,
     ProbeCommand.Command,
     TrainCommand.Command,

@@ -1,5 +1,6 @@
 using TokenMill.Shared.Domain;
 using TokenMill.Shared.Formats.Gguf;
+using TokenMill.Shared.Formats.HuggingFace;
 using TokenMill.Shared.Llama;
 using TokenMill.Training.Models;
 
@@ -39,6 +40,9 @@ public static class GgufModelFile
         Write(path, writer, tensors, type);
     }
 
+    /// <summary>A model whose pairs the writer holds already. Without a type each matrix keeps its own precision.</summary>
+    internal static void WriteNew(string path, GgufWriter writer, IReadOnlyList<ModelTensor> tensors, GgufType? type) => Write(path, writer, tensors, type);
+
     /// <summary>A model trained from random weights, with the tokenizer (and chat template) of another file.</summary>
     public static void WriteNew(string path, ModelConfig config, GgufMetadata tokenizer, string name, string? licence, IReadOnlyList<ModelTensor> tensors, GgufType type)
     {
@@ -46,7 +50,7 @@ public static class GgufModelFile
         var writer = new GgufWriter();
         writer.Add("general.architecture", architecture);
         writer.Add("general.type", "model");
-        writer.Add("general.name", name.Replace("phi-3", "phi 3", StringComparison.OrdinalIgnoreCase).Replace("phi3", "phi 3", StringComparison.OrdinalIgnoreCase));    // libllama would take it for Phi-3's tokenizer
+        writer.Add("general.name", GeneralName.Neutral(name));
         if (licence is not null) writer.Add("general.license", licence);
         void Number(string key, int value) => writer.Add($"{architecture}.{key}", (uint)value);
         Number("block_count", config.Layers);
@@ -66,15 +70,16 @@ public static class GgufModelFile
         Write(path, writer, tensors, type);
     }
 
-    private static void Write(string path, GgufWriter writer, IReadOnlyList<ModelTensor> tensors, GgufType type)
+    private static void Write(string path, GgufWriter writer, IReadOnlyList<ModelTensor> tensors, GgufType? type)
     {
-        if (!FileTypes.TryGetValue(type, out var fileType))
+        var most = type ?? tensors.Where(t => t.IsMatrix).GroupBy(t => t.Precision).MaxBy(g => g.Count())?.Key ?? GgufType.F32;
+        if (!FileTypes.TryGetValue(most, out var fileType))
             throw new RefusedException("type-unsupported", $"models of type {type} are not written here", $"choose {string.Join(", ", FileTypes.Keys)}");
         writer.Add("general.file_type", fileType);
         writer.Add("general.quantization_version", 2u);
         foreach (var tensor in tensors)
         {
-            var target = TypeOf(tensor, type);
+            var target = TypeOf(tensor, type ?? tensor.Precision);
             writer.AddTensor(tensor.Name, tensor.Dimensions, target, tensor.Stored is { } stored && stored.Type == target ? stored.Copy : stream => Encode(tensor, target, stream));
         }
         writer.Save(path);

@@ -8,6 +8,7 @@ internal sealed class Gemma() : ModelFamily("gemma", "gemma", "GemmaForCausalLM"
     public override bool NormsAddOne => true;
     public override bool TiedByDefault => true;
     public override bool GateIsGelu => true;
+    public override long? HeadLengthByDefault => 256;
     internal override DecoderLayout Layout => new() { FullRotation = false, OwnHead = false };
 
     public override DecoderTraits Traits(GgufMetadata metadata) => new() { EmbeddingScale = null };

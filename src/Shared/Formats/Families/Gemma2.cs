@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using TokenMill.Shared.Formats.Gguf;
+using TokenMill.Shared.Formats.HuggingFace;
 
 namespace TokenMill.Shared.Formats.Families;
 
@@ -12,6 +13,7 @@ internal sealed class Gemma2() : ModelFamily("gemma2", "gemma2", "Gemma2ForCausa
     public override bool TiedByDefault => true;
     public override bool GateIsGelu => true;
     public override LayerNorms Norms => LayerNorms.BeforeAndAfter;
+    public override long? HeadLengthByDefault => 256;
     internal override DecoderLayout Layout => new() { FullRotation = false, OwnHead = false, NormAfter = true };
 
     public override DecoderTraits Traits(GgufMetadata metadata) => new()
@@ -23,6 +25,18 @@ internal sealed class Gemma2() : ModelFamily("gemma2", "gemma2", "Gemma2ForCausa
         Window = (int)(metadata.TryUInt32(Key("attention.sliding_window")) ?? 4096),
         WindowPattern = 2,
     };
+
+    internal override void AddToGguf(HuggingFaceConfig config, GgufWriter writer)
+    {
+        writer.Add(Key("attn_logit_softcapping"), (float)Cap(config, "attn_logit_softcapping"));
+        writer.Add(Key("final_logit_softcapping"), (float)Cap(config, "final_logit_softcapping"));
+        writer.Add(Key("attention.sliding_window"), (uint)(config.Number("sliding_window") ?? 4096));
+        Gemma3.CheckQueryScalar(config, LayersOf27B);
+        Gemma3.CheckLayerTypes(config, 2);
+    }
+
+    private static double Cap(HuggingFaceConfig config, string name) =>
+        config.Number(name) is { } cap and > 0 ? cap : throw ConfigConversion.Unsupported(name, "a Gemma 2 model without it");
 
     public override void AddToConfig(JsonObject config, GgufFile model)
     {

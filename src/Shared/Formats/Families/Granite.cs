@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using TokenMill.Shared.Formats.Gguf;
+using TokenMill.Shared.Formats.HuggingFace;
 
 namespace TokenMill.Shared.Formats.Families;
 
@@ -16,6 +17,14 @@ internal sealed class Granite() : ModelFamily("granite", "granite", "GraniteForC
         AttentionScale = metadata.TryFloat32(Key("attention.scale")),
         LogitScale = 1 / metadata.Float32(Key("logit_scale")),
     };
+
+    internal override void AddToGguf(HuggingFaceConfig config, GgufWriter writer)
+    {
+        writer.Add(Key("embedding_scale"), (float)(config.Number("embedding_multiplier") ?? 1));
+        writer.Add(Key("residual_scale"), (float)(config.Number("residual_multiplier") ?? 1));
+        writer.Add(Key("attention.scale"), (float)(config.Number("attention_multiplier") ?? 1));
+        writer.Add(Key("logit_scale"), (float)(config.Number("logits_scaling") ?? 1));
+    }
 
     public override void AddToConfig(JsonObject config, GgufFile model)
     {

@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using TokenMill.Shared.Formats.Gguf;
+using TokenMill.Shared.Formats.HuggingFace;
 
 namespace TokenMill.Shared.Formats.Families;
 
@@ -15,6 +16,11 @@ internal sealed class Mistral() : ModelFamily("mistral", "llama", "MistralForCau
     internal override DecoderLayout Layout => ByModelType("llama")!.Layout;
 
     public override DecoderTraits Traits(GgufMetadata metadata) => new() { Window = (int)(metadata.TryUInt32(WindowKey) ?? 0) };
+
+    internal override void AddToGguf(HuggingFaceConfig config, GgufWriter writer)
+    {
+        if (config.Number("sliding_window") is { } window && window < config.ContextLength) writer.Add(WindowKey, (uint)window);
+    }
 
     public override void AddToConfig(JsonObject config, GgufFile model) => config["sliding_window"] = model.Metadata.TryUInt32(WindowKey);
 }

@@ -47,8 +47,20 @@ public abstract class ModelFamily(string modelType, string architecture, string 
     /// <summary>What llama.cpp asks of a file of this architecture.</summary>
     internal abstract DecoderLayout Layout { get; }
 
+    /// <summary>GGUF wants the output layer, even if it is the embedding again.</summary>
+    public bool HasOwnHead => Layout.OwnHead == true;
+
     /// <summary>How the layers of one model compute, from a file that <see cref="GgufModel.Check"/> has passed.</summary>
     public virtual DecoderTraits Traits(GgufMetadata metadata) => new();
+
+    /// <summary>head_dim where config.json does not say it; null: hidden / heads.</summary>
+    public virtual long? HeadLengthByDefault => null;
+
+    /// <summary>Adds what GGUF needs of this family alone.</summary>
+    /// <exception cref="Domain.RefusedException">config-unsupported: something that libllama would compute otherwise.</exception>
+    internal virtual void AddToGguf(HuggingFaceConfig config, GgufWriter writer)
+    {
+    }
 
     /// <summary>Adds what config.json needs of this family alone.</summary>
     public virtual void AddToConfig(JsonObject config, GgufFile model)

@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using TokenMill.Shared.Formats.Gguf;
+using TokenMill.Shared.Formats.HuggingFace;
 
 namespace TokenMill.Shared.Formats.Families;
 
@@ -10,6 +11,13 @@ internal sealed class Phi3() : ModelFamily("phi3", "phi3", "Phi3ForCausalLM")
     internal override DecoderLayout Layout => new() { FreeHeadLength = false, FullRotation = false, FusedGateUp = true, LongRopeFactors = true };
 
     public override DecoderTraits Traits(GgufMetadata metadata) => new() { Window = (int)(metadata.TryUInt32(Key("attention.sliding_window")) ?? 0) };
+
+    internal override void AddToGguf(HuggingFaceConfig config, GgufWriter writer)
+    {
+        writer.Add(Key("rope.scaling.original_context_length"), (uint)(config.Number("original_max_position_embeddings") ?? config.ContextLength));
+        // Without this key libllama goes by the context length, and so would a window be guessed that is not there.
+        writer.Add(Key("attention.sliding_window"), (uint)(config.Number("sliding_window") ?? 0));
+    }
 
     public override void AddToConfig(JsonObject config, GgufFile model)
     {

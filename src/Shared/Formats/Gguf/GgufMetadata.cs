@@ -66,7 +66,7 @@ public sealed class GgufMetadata
     public bool[]? TryBools(string key) => Numbers<byte>(key, GgufValueType.Bool)?.Select(b => b != 0).ToArray();
 
     /// <summary>The value as it lies in the file, array type and count or string length included: what a copy writes.</summary>
-    internal (GgufValueType Type, byte[] Bytes) Raw(string key)
+    public (GgufValueType Type, byte[] Bytes) Raw(string key)
     {
         var entry = _entries[key];
         var lead = entry.Type switch { GgufValueType.Array => 12, GgufValueType.String => 8, _ => 0 };

@@ -38,17 +38,16 @@ public sealed record HuggingFaceConfig
     {
         if (json.ValueKind != JsonValueKind.Object) throw Refuse("config.json", "config-invalid", "config.json is no object");
         var modelType = Present(json, "model_type") is { ValueKind: JsonValueKind.String } type ? type.GetString()! : "";
-        var hint = Present(json, "auto_map") is null ? "" : ", which only the code beside the model knows; it is not run";
-        var family = ModelFamily.ByModelType(modelType)
-            ?? throw Refuse("model_type", "architecture-unknown", $"the unknown model_type '{modelType}'{hint}",
-                $"supported are {string.Join(", ", ModelFamily.ModelTypes)}");
+        var family = ModelFamily.ByModelType(modelType) ?? throw Refuse("model_type", "architecture-unknown", UnsupportedModel.Describe(json, modelType), $"supported are {string.Join(", ", ModelFamily.ModelTypes)}");
+        if (Present(json, "quantization_config") is { } quantized)
+            throw Refuse("quantization_config", "config-unsupported", $"the weights are quantised by {(Present(quantized, "quant_method") is { } method ? Short(method) : "another program")}", "take the model's original in F32, F16 or BF16");
 
         var hidden = Number(json, "hidden_size", MaxWidth);
         var heads = Number(json, "num_attention_heads", MaxWidth);
         var keyValueHeads = Number(json, "num_key_value_heads", MaxWidth, heads);
         if (heads % keyValueHeads != 0)
             throw Refuse("num_key_value_heads", "config-value", $"{keyValueHeads} key-value heads for {heads} heads, which is no whole share");
-        var head = Number(json, "head_dim", MaxWidth, hidden / heads);
+        var head = Number(json, "head_dim", MaxWidth, family.HeadLengthByDefault ?? hidden / heads);
         if (head % 2 != 0 || !json.TryGetProperty("head_dim", out var own) && hidden % heads != 0 || own.ValueKind == JsonValueKind.Null && hidden % heads != 0)
             throw Refuse("num_attention_heads", "config-value", $"{heads} heads do not divide {hidden} into even parts");
         var (theta, scaling) = Rope(json);
@@ -73,6 +72,28 @@ public sealed record HuggingFaceConfig
         };
     }
 
+    /// <summary>default, linear, dynamic, yarn, longrope, su or llama3.</summary>
+    public string RopeScalingType => RopeScaling is { } scaling ? TypeOf(scaling) : "default";
+
+    /// <summary>A number that only one family has; null where it is absent.</summary>
+    public double? Number(string name) => Number(Json, name);
+
+    public double? Number(JsonElement within, string name) => Present(within, name) is { } value
+        ? value.ValueKind == JsonValueKind.Number && value.TryGetDouble(out var number) && double.IsFinite(number) ? number : throw Refuse(name, "config-value", $"{name} is {Short(value)}, no number")
+        : null;
+
+    public IReadOnlyList<double>? Numbers(JsonElement within, string name) => Present(within, name) is { ValueKind: JsonValueKind.Array } list
+        ? [.. list.EnumerateArray().Select(value => value.ValueKind == JsonValueKind.Number && value.TryGetDouble(out var number) && double.IsFinite(number) ? number
+            : throw Refuse(name, "config-value", $"{name} holds {Short(value)}, no number"))]
+        : null;
+
+    public string? Text(string name) => Present(Json, name) is { ValueKind: JsonValueKind.String } text ? text.GetString() : null;
+
+    public bool IsTrue(string name) => Present(Json, name) is { ValueKind: JsonValueKind.True };
+
+    /// <summary>A member that is an object or a list; null where it is absent.</summary>
+    public JsonElement? Member(string name) => Present(Json, name);
+
     /// <summary>An id, or the first of a list; null where there is none.</summary>
     public long? TokenId(string name)
     {
@@ -91,11 +112,13 @@ public sealed record HuggingFaceConfig
         if (scaling is { } s && s.ValueKind != JsonValueKind.Object) throw Refuse("rope_scaling", "config-value", "is no object");
         var theta = scaling is { } inner && Present(inner, "rope_theta") is not null ? Real(inner, "rope_theta", 10000, 0, 1e12) : Real(json, "rope_theta", 10000, 0, 1e12);
         if (theta <= 0) throw Refuse("rope_theta", "config-value", $"{theta}; it is above 0");
-        var type = scaling is { } named ? (Present(named, "rope_type") ?? Present(named, "type"))?.ToString() ?? "default" : "default";
+        var type = scaling is { } named ? TypeOf(named) : "default";
         if (type is not ("default" or "linear" or "dynamic" or "yarn" or "longrope" or "su" or "llama3"))
             throw Refuse("rope_scaling", "config-value", $"the unknown RoPE scaling '{type}'");
         return (theta, type == "default" ? null : scaling);
     }
+
+    private static string TypeOf(JsonElement scaling) => (Present(scaling, "rope_type") ?? Present(scaling, "type"))?.ToString() ?? "default";
 
     private static long Number(JsonElement json, string name, long most, long? missing = null)
     {

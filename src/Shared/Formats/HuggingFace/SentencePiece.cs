@@ -1,0 +1,91 @@
+using System.Text.Json;
+
+namespace TokenMill.Shared.Formats.HuggingFace;
+
+/// <summary>Where a tokenizer puts a space of its own: nowhere, before a text, or before each piece of it that lies behind a special token as well.</summary>
+internal enum SpacePrefix { None, TextOnly, EveryPiece }
+
+/// <summary>
+/// BPE over characters as SentencePiece makes it. Its own files give each token a score, and the neighbours whose token has
+/// the best score merge first; tokenizer.json lists the merges in that order instead. The n-th token that appears as the
+/// result of a merge had the n-th best score, so that scores come back from the order.
+/// </summary>
+internal static class SentencePiece
+{
+    private const string Space = "▁";
+
+    public static float[] Scores(TokenizerDefinition tokenizer, string[] tokens, int[] types)
+    {
+        const int normal = 1;
+        var ids = tokenizer.Vocabulary;
+        var scores = new float[tokens.Length];
+        var scored = new bool[tokens.Length];
+        var next = 0;
+        foreach (var (left, right) in tokenizer.Merges)
+        {
+            if (!ids.TryGetValue(left + right, out var id) || scored[id]) continue;
+            (scores[id], scored[id]) = (-next++, true);
+        }
+        // Characters and what no merge makes come behind, in the order of their ids.
+        for (var id = 0; id < tokens.Length; id++)
+            if (types[id] == normal && !scored[id]) scores[id] = -next++;
+        return scores;
+    }
+
+    /// <summary>Two tokens whose joined text is a token although no merge joins them; null where there are none, as in what SentencePiece itself made.</summary>
+    public static (string Left, string Right)? FirstUnlisted(TokenizerDefinition tokenizer, int[] types)
+    {
+        const int normal = 1;
+        var ids = tokenizer.Vocabulary;
+        var merges = tokenizer.Merges.ToHashSet();
+        var made = tokenizer.Merges.Select(m => m.Left + m.Right).ToHashSet();
+        foreach (var token in made)
+            for (var i = 1; i < token.Length; i++)
+            {
+                if (char.IsLowSurrogate(token[i])) continue;
+                var (left, right) = (token[..i], token[i..]);
+                if (ids.TryGetValue(left, out var l) && ids.TryGetValue(right, out var r) && types[l] == normal && types[r] == normal && !merges.Contains((left, right))) return (left, right);
+            }
+        return null;
+    }
+
+    /// <exception cref="Domain.RefusedException">tokenizer-unsupported: rules other than spaces written as ▁ and a space put in front.</exception>
+    public static SpacePrefix PrefixOf(TokenizerDefinition tokenizer)
+    {
+        var prefix = SpacePrefix.None;
+        var escapes = false;
+        foreach (var step in TokenizerDefinition.Steps(tokenizer.Normalizer, "normalizers"))
+            switch (TokenizerDefinition.Text(step, "type"))
+            {
+                case "Prepend" when TokenizerDefinition.Text(step, "prepend") == Space: prefix = SpacePrefix.EveryPiece; break;
+                case "Replace" when IsSpaceTo(step): escapes = true; break;
+                case var type: throw TokenizerDefinition.Unsupported("normalizer", $"the normalizer {type}", "spaces written as ▁, and a ▁ put in front, are supported");
+            }
+        foreach (var step in TokenizerDefinition.Steps(tokenizer.PreTokenizer, "pretokenizers"))
+            switch (TokenizerDefinition.Text(step, "type"))
+            {
+                case "Metaspace" when (TokenizerDefinition.Text(step, "replacement") ?? Space) == Space && (!Splits(step) || NoTokenCrossesSpaces(tokenizer)):
+                    escapes = true;
+                    prefix = TokenizerDefinition.Text(step, "prepend_scheme") switch
+                    {
+                        "never" => prefix,
+                        "first" => SpacePrefix.TextOnly,
+                        "always" => SpacePrefix.EveryPiece,
+                        _ => TokenizerDefinition.Member(step, "add_prefix_space") is { ValueKind: JsonValueKind.False } ? prefix : SpacePrefix.EveryPiece,
+                    };
+                    break;
+                // Gemma's: text is cut at spaces of which none is left, since they are ▁ by then.
+                case "Split" when escapes && TokenizerDefinition.Member(step, "pattern") is { } pattern && TokenizerDefinition.Text(pattern, "String") == " ": break;
+                case var type: throw TokenizerDefinition.Unsupported("pre_tokenizer", $"the pre-tokenizer {type} with BPE over characters", "Metaspace is supported, where it does not split or no token crosses a space");
+            }
+        return escapes ? prefix : throw TokenizerDefinition.Unsupported("normalizer", "BPE over characters that does not write spaces as ▁", "tokenizers that SentencePiece made are supported");
+    }
+
+    // libllama does not cut at spaces; where no token has one but at its beginning, that makes no difference.
+    private static bool NoTokenCrossesSpaces(TokenizerDefinition tokenizer) => tokenizer.Vocabulary.Keys.All(token => token.LastIndexOf(Space, StringComparison.Ordinal) <= 0);
+
+    private static bool Splits(JsonElement metaspace) => TokenizerDefinition.Member(metaspace, "split") is not { ValueKind: JsonValueKind.False };
+
+    private static bool IsSpaceTo(JsonElement step) =>
+        TokenizerDefinition.Text(step, "content") == Space && TokenizerDefinition.Member(step, "pattern") is { } pattern && TokenizerDefinition.Text(pattern, "String") == " ";
+}

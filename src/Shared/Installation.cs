@@ -12,6 +12,17 @@ public static class Installation
     /// <summary>Native libraries that set-up fetched or built: <c>TOKENMILL_NATIVE</c>, else <c>.native</c> in the home.</summary>
     public static string Native { get; } = Environment.GetEnvironmentVariable("TOKENMILL_NATIVE") ?? Path.Combine(Home, ".native");
 
+    /// <summary>What can be made again, of this user: <c>$XDG_CACHE_HOME/tokenmill</c>, by default below ~/.cache.</summary>
+    public static string Cache
+    {
+        get
+        {
+            if (Environment.GetEnvironmentVariable("XDG_CACHE_HOME") is { Length: > 0 } chosen) return Path.Combine(chosen, "tokenmill");
+            var home = Environment.GetFolderPath(Environment.SpecialFolder.UserProfile);
+            return Path.Combine(home.Length > 0 ? home : Path.GetTempPath(), ".cache", "tokenmill");
+        }
+    }
+
     /// <summary>llama.cpp's shared libraries (libllama, libggml, CPU plugins).</summary>
     public static string Llama => Path.Combine(Native, "llama");
 

@@ -90,7 +90,16 @@ public static class ModelInspector
     {
         using var folder = HuggingFaceFolder.Open(path);
         if (!string.IsNullOrEmpty(folder.ChatTemplate)) CheckTemplate("chat_template", folder.ChatTemplate);
-        var convert = new Ability(false, "training and serving take GGUF files: convert the folder first");
+        var (trainable, servable) = (new Ability(true, $"LoRA and full fine-tuning of {folder.Config.Family.ModelType} models"), new Ability(false, "llama.cpp serves GGUF files: import the folder"));
+        var warnings = folder.Warnings;
+        try
+        {
+            warnings = FolderConversion.WriteMetadata(folder, new GgufWriter());
+        }
+        catch (RefusedException e) when (e.Error.Code is "tokenizer-unsupported" or "config-unsupported")
+        {
+            trainable = servable = new Ability(false, $"{e.Error.Message}; {e.Error.Remedy}");
+        }
         return new ModelInspection
         {
             Kind = "hf",
@@ -101,10 +110,10 @@ public static class ModelInspector
             Vocabulary = folder.Vocabulary,
             ChatTemplate = !string.IsNullOrEmpty(folder.ChatTemplate),
             Licence = folder.Licence,
-            Trainable = convert,
-            Servable = convert,
+            Trainable = trainable,
+            Servable = servable,
             Accepted = true,
-            Warnings = folder.Warnings,
+            Warnings = warnings,
         };
     }
 

@@ -10,7 +10,7 @@ public static class ModelPath
     {
         if (File.Exists(path)) return;
         throw Directory.Exists(path)
-            ? new RefusedException("model-is-folder", $"{path} is a folder; llama.cpp reads GGUF files", "convert the model to GGUF first")
+            ? new RefusedException("model-is-folder", $"{path} is a folder; llama.cpp reads GGUF files", "make a GGUF file of it: ./run import FOLDER MODEL.gguf")
             : new RefusedException("model-not-found", $"{path} does not exist", "give the path of a GGUF file");
     }
 }

@@ -3,6 +3,7 @@ using TokenMill.Shared.Domain;
 using TokenMill.Shared.Formats.Gguf;
 using TokenMill.Shared.Llama;
 using TokenMill.Training.Export;
+using TokenMill.Training.Import;
 
 namespace TokenMill.Training.Commands;
 
@@ -21,11 +22,11 @@ internal static class ExportCommand
         arguments.End();
         if (format is not ("gguf" or "hf" or "peft" or "gguf-lora")) throw new UsageException($"--format is gguf, hf, peft or gguf-lora, not '{format}'");
         if (format is "peft" or "gguf-lora" && adapterPath is null) throw new UsageException($"--format {format} needs --adapter");
-        if (!File.Exists(modelPath)) throw new RefusedException("model-not-found", $"{modelPath} does not exist", "give the path of a GGUF file");
+        if (!File.Exists(modelPath) && !Directory.Exists(modelPath)) throw new RefusedException("model-not-found", $"{modelPath} does not exist", "give the path of a GGUF file or of a Hugging Face folder");
         if (SamePath(modelPath, output) || adapterPath is not null && SamePath(adapterPath, output))
             throw new RefusedException("output-is-input", $"{output} would be overwritten while it is read", "choose another --out");
 
-        using var model = GgufFile.Open(modelPath);
+        using var model = GgufFile.Open(ImportedModel.PathOf(modelPath, cancellationToken));
         GgufModel.Check(model);
         var adapter = adapterPath is null ? null : AdapterWeights.Load(adapterPath, model);
         cancellationToken.ThrowIfCancellationRequested();

@@ -4,6 +4,7 @@ using TokenMill.Shared.CommandLine;
 using TokenMill.Shared.Domain;
 using TokenMill.Shared.Jobs;
 using TokenMill.Shared.Llama;
+using TokenMill.Training.Import;
 using TokenMill.Training.Lora;
 using TokenMill.Training.Models;
 using TokenMill.Training.Torch;
@@ -29,11 +30,12 @@ internal static class LogitsCommand
         var greedy = arguments.Int("--greedy") ?? 0;
         var ignoreEos = arguments.Flag("--ignore-eos");
         if (arguments.Option("--engine") is { } engine && engine != "trainer") throw new UsageException("this program is the engine 'trainer'");
-        var path = arguments.Positional("MODEL");
+        var given = arguments.Positional("MODEL");
         arguments.End();
         if (greedy < 0) throw new UsageException("--greedy is not negative");
 
         TorchRuntime.UseThreads(threads);
+        var path = ImportedModel.PathOf(given, cancellationToken);
         using var model = ModelLoading.Load(path, ModelUse.Inference(ModelLoading.Resolve(format)));
         using var lora = adapter is null ? null : LoraAdapter.Load(model, path, adapter, trains: false);
         using var vocabulary = greedy > 0 && !ignoreEos ? LlamaVocabulary.Load(path) : null;

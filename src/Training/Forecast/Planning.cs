@@ -22,7 +22,7 @@ internal sealed class Planning(ProbeCache probes, TimeProvider time)
     /// <param name="spec">Checked before by <see cref="SpecCheck"/>.</param>
     public async Task<FineTunePlan> PlanAsync(FineTuneSpec spec, CancellationToken cancellationToken)
     {
-        var source = new ModelSource(spec.Model);
+        var source = new ModelSource(spec.Model, cancellationToken);
         var config = source.Config();
         var begun = time.GetTimestamp();
         var workload = Workload.Of(spec, source, config, cancellationToken);

@@ -23,13 +23,7 @@ internal sealed class ProbeCache(string folder)
     /// <summary>Both probes of a model.</summary>
     public sealed record Probes(ProbeResult Shallow, ProbeResult Deep);
 
-    /// <summary><c>$XDG_CACHE_HOME/tokenmill/probes</c>, by default below ~/.cache.</summary>
-    public static ProbeCache OfUser()
-    {
-        var home = Environment.GetFolderPath(Environment.SpecialFolder.UserProfile);
-        var cache = Environment.GetEnvironmentVariable("XDG_CACHE_HOME") is { Length: > 0 } chosen ? chosen : Path.Combine(home.Length > 0 ? home : Path.GetTempPath(), ".cache");
-        return new ProbeCache(Path.Combine(cache, "tokenmill", "probes"));
-    }
+    public static ProbeCache OfUser() => new(Path.Combine(Installation.Cache, "probes"));
 
     /// <summary>Null when this machine has not been probed for such a run.</summary>
     public Probes? Find(FineTuneSpec spec, ModelConfig config)

@@ -1,3 +1,4 @@
+using TokenMill.Shared.ChatTemplates;
 using TokenMill.Shared.Domain;
 using TokenMill.Shared.Formats;
 using TokenMill.Shared.Formats.Gguf;
@@ -25,8 +26,7 @@ public static class ModelImport
         try
         {
             var warnings = Directory.Exists(path) ? FromFolder(path, temporary, type, cancellationToken) : FromGguf(path, temporary, type, cancellationToken);
-            using (var file = GgufFile.Open(temporary))
-                if (GgufModel.Check(file).Servable is { Yes: false } servable) throw new RefusedException("model-not-servable", servable.Why, "choose a dense text model of a supported family");
+            Check(temporary);
             File.Move(temporary, full, overwrite: true);
             return warnings;
         }
@@ -34,6 +34,14 @@ public static class ModelImport
         {
             File.Delete(temporary);
         }
+    }
+
+    private static void Check(string path)
+    {
+        using var file = GgufFile.Open(path);
+        if (GgufModel.Check(file).Servable is { Yes: false } servable) throw new RefusedException("model-not-servable", servable.Why, "choose a dense text model of a supported family");
+        const string template = "tokenizer.chat_template";
+        if (file.Metadata.TryString(template) is { Length: > 0 } source && ChatTemplateCheck.Check(source) is { } error) throw new RefusedException(error with { Field = template });
     }
 
     private static IReadOnlyList<ModelFinding> FromFolder(string path, string output, GgufType? type, CancellationToken cancellationToken)

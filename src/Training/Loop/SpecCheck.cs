@@ -58,14 +58,13 @@ public static class SpecCheck
         if (model is JsonValue value && value.GetValueKind() == JsonValueKind.String)
         {
             var path = value.GetValue<string>();
-            if (Directory.Exists(path)) yield return $"model: {path} is a folder; convert it first (./run import) and give the GGUF file";
-            else if (!File.Exists(path)) yield return $"model: {path} does not exist";
+            if (!File.Exists(path) && !Directory.Exists(path)) yield return $"model: {path} does not exist";
         }
         else if (model is JsonObject scratch)
         {
             if (scratch["random"] is not JsonObject) yield return "model.random: the shape of the model is needed";
             if (scratch["tokenizer"] is not JsonValue tokenizer || tokenizer.GetValueKind() != JsonValueKind.String) yield return "model.tokenizer: a path is needed";
-            else if (!File.Exists(tokenizer.GetValue<string>())) yield return $"model.tokenizer: {tokenizer.GetValue<string>()} does not exist";
+            else if (!File.Exists(tokenizer.GetValue<string>()) && !Directory.Exists(tokenizer.GetValue<string>())) yield return $"model.tokenizer: {tokenizer.GetValue<string>()} does not exist";
             if (scratch["seed"] is { } seed && seed.GetValueKind() != JsonValueKind.Number) yield return "model.seed: a whole number";
             foreach (var (name, _) in scratch) if (name is not ("random" or "tokenizer" or "seed")) yield return $"model.{name}: unknown";
         }

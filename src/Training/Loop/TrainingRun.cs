@@ -43,7 +43,7 @@ public sealed class TrainingRun : IDisposable
     {
         (_spec, _output, _events, _stop, _time, _clock) = (spec, output, events, stop, time, new RunClock(time));
         TorchRuntime.UseThreads(spec.Threads ?? Environment.ProcessorCount);
-        _source = new ModelSource(spec.Model);
+        _source = new ModelSource(spec.Model, stop.Token);
         _text = new ModelText(_source);
 
         var config = _source.Config();

@@ -2,11 +2,12 @@ using System.Text.Json.Nodes;
 using TokenMill.Shared.ChatTemplates;
 using TokenMill.Shared.Formats.Gguf;
 using TokenMill.Shared.Llama;
+using TokenMill.Training.Import;
 
 namespace TokenMill.Training.Models;
 
 /// <summary>
-/// What a run starts from: a GGUF file, or a shape with random weights and the tokenizer of a GGUF file (which may hold no
+/// What a run starts from: a GGUF file (a Hugging Face folder is imported into one), or a shape with random weights and the tokenizer of a GGUF file (which may hold no
 /// weights). Tokenizer and chat template always come from <see cref="TokenizerPath"/>.
 /// </summary>
 public sealed record ModelSource
@@ -17,15 +18,15 @@ public sealed record ModelSource
     private readonly long _seed;
 
     /// <param name="model">The spec's field, checked before.</param>
-    public ModelSource(JsonNode model)
+    public ModelSource(JsonNode model, CancellationToken cancellationToken = default)
     {
         if (model is JsonObject scratch)
         {
             _random = scratch["random"]!.AsObject();
             _seed = scratch["seed"]?.GetValue<long>() ?? 0;
-            TokenizerPath = scratch["tokenizer"]!.GetValue<string>();
+            TokenizerPath = ImportedModel.PathOf(scratch["tokenizer"]!.GetValue<string>(), cancellationToken);
         }
-        else TokenizerPath = model.GetValue<string>();
+        else TokenizerPath = ImportedModel.PathOf(model.GetValue<string>(), cancellationToken);
     }
 
     public string TokenizerPath { get; }

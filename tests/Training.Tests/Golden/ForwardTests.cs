@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using TokenMill.Testing;
+using TokenMill.Training.Import;
 using TokenMill.Training.Models;
 using TokenMill.Training.Torch;
 
@@ -17,10 +18,27 @@ public sealed class ForwardTests(ITestOutputHelper output)
     [InlineData("smollm3")]
     [InlineData("phi3")]
     [InlineData("gemma3")]
-    public void Family_Float32_AgreesWithHuggingFace(string family, int window = int.MaxValue)
+    public void Family_Float32_AgreesWithHuggingFace(string family, int window = int.MaxValue) => Compare(family, Reference.Locate($"golden/families/{family}/model.gguf"), window);
+
+    [Fact]
+    public void Mistral_FromItsFolder_HasItsWindow()
+    {
+        var path = Path.Combine(Path.GetTempPath(), $"{Guid.NewGuid():N}.gguf");
+        try
+        {
+            ModelImport.Run(Reference.Locate("golden/families/mistral/hf"), path, null, TestContext.Current.CancellationToken);
+            Compare("mistral", path, int.MaxValue);
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+    }
+
+    private void Compare(string family, string path, int window)
     {
         var golden = JsonNode.Parse(File.ReadAllText(Reference.Locate($"golden/families/{family}/golden.json")))!;
-        using var model = ModelLoading.Load(Reference.Locate($"golden/families/{family}/model.gguf"), ModelUse.Inference(TensorType.Float32));
+        using var model = ModelLoading.Load(path, ModelUse.Inference(TensorType.Float32));
         double worstLogit = 0, worstLogProbability = 0;
         foreach (var sequence in golden["sequences"]!.AsArray())
         {

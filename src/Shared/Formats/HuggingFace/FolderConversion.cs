@@ -1,5 +1,4 @@
 using System.Text.Json;
-using TokenMill.Shared.ChatTemplates;
 using TokenMill.Shared.Domain;
 using TokenMill.Shared.Formats.Gguf;
 
@@ -25,11 +24,7 @@ public static class FolderConversion
         if (folder.Licence is { } licence) writer.Add("general.license", licence);
         ConfigConversion.Write(config, writer);
         TokenizerConversion.Write(tokenizer, (int)config.VocabularySize, EndIds(folder), config.TokenId, writer, warnings);
-        if (!string.IsNullOrEmpty(folder.ChatTemplate))
-        {
-            if (ChatTemplateCheck.Check(folder.ChatTemplate) is { } error) throw new RefusedException(error with { Field = "chat_template" });
-            writer.Add("tokenizer.chat_template", folder.ChatTemplate);
-        }
+        if (!string.IsNullOrEmpty(folder.ChatTemplate)) writer.Add("tokenizer.chat_template", folder.ChatTemplate);
         if (config.Family.ModelType is "mistral" or "phi3" && config.Number("sliding_window") is { } window && window < config.ContextLength)
             warnings.Add(new ModelFinding("sliding_window", "window-not-served", $"the model sees {window} tokens back and is trained so; llama.cpp has no window for it: within {window} tokens both are the same, beyond they differ"));
         return warnings;

@@ -28,11 +28,14 @@ struct RmsNorm {
 };
 
 // Gradient of the above. grad_x takes grad_sum in; grad_delta is the same numbers in the activations' format.
+// The normalised stream, sum·rstd, comes back from out·inverse_weight: out is kept anyway as the next layer's input, sum is not.
 struct RmsNormGradient {
     int64_t width;
-    const float* sum;       // (rows, width): the normalised stream
+    const float* sum;       // (rows, width), only where a weight of zero forbids the above; else null
+    const void* out;        // (rows, width)
     const float* rstd;      // (rows)
     const float* weight;    // (width)
+    const float* inverse_weight;
     const void* grad_out;   // (rows, width)
     const float* grad_sum;  // (rows, width) or null
     float* grad_x;          // (rows, width)

@@ -1,8 +1,8 @@
 #include "Products.h"
+#include "Memory.h"
 #include <map>
 #include <stdexcept>
 #include <tuple>
-#include <vector>
 #include <dnnl.hpp>
 
 namespace tokenmill {
@@ -20,6 +20,13 @@ static memory::desc plain(Format format, int64_t rows, int64_t columns, int64_t 
     return memory::desc(memory::dims{rows, columns}, type(format), memory::dims{row, column});
 }
 
+struct Block {
+    explicit Block(size_t bytes) : data(take_memory(bytes)) {}
+    ~Block() { give_memory(data); }
+    Block(const Block&) = delete;
+    void* const data;
+};
+
 // One primitive with its memory descriptions; making one costs 0.03–0.5 ms, so that they are kept by shape.
 struct Product {
     dnnl::matmul::primitive_desc description;
@@ -28,6 +35,7 @@ struct Product {
 
 static Product make(const memory::desc& a, const memory::desc& b, const memory::desc* bias, const memory::desc& c, bool add) {
     dnnl::primitive_attr attributes;
+    attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);       // else each kept primitive holds megabytes of its own
     if (add) {
         dnnl::post_ops operations;
         operations.append_sum(1.0f);
@@ -46,6 +54,16 @@ static void run(const Product& product, const void* a, const void* b, const void
         {DNNL_ARG_WEIGHTS, at(product.description.weights_desc(), b)},
         {DNNL_ARG_DST, at(product.description.dst_desc(), c)},
     };
+    static thread_local std::unique_ptr<Block> scratch;
+    static thread_local size_t scratch_bytes = 0;
+    const memory::desc needed = product.description.scratchpad_desc();
+    if (needed.get_size() > scratch_bytes) {
+        scratch.reset();
+        scratch_bytes = 0;
+        scratch = std::make_unique<Block>(needed.get_size());
+        scratch_bytes = needed.get_size();
+    }
+    if (scratch) arguments.emplace(DNNL_ARG_SCRATCHPAD, memory(needed, engine(), scratch->data));
     if (bias) arguments.emplace(DNNL_ARG_BIAS, at(product.description.query_md(dnnl::query::weights_md, 1), bias));
     product.primitive.execute(stream, arguments);
     stream.wait();
@@ -76,7 +94,8 @@ void multiply(const Matrix& a, const Matrix& b, void* c, Format c_format, int64_
 }
 
 struct PackedWeight::Packed {
-    std::vector<float> source;          // until pack()
+    std::unique_ptr<Block> source;      // until pack()
+    std::unique_ptr<Block> forward_block, backward_block;
     memory forward, backward;
     bool wants_backward;
 };
@@ -91,31 +110,32 @@ PackedWeight::PackedWeight(int64_t outputs, int64_t inputs, Format format, bool 
 
 PackedWeight::~PackedWeight() = default;
 
-void PackedWeight::set(const float* source, int64_t first, int64_t rows) {
-    if (first < 0 || rows < 0 || first + rows > outputs) throw std::out_of_range("rows of a packed weight");
-    packed_->source.resize(outputs * inputs);
-    std::copy(source, source + rows * inputs, packed_->source.begin() + first * inputs);
+float* PackedWeight::source() {
+    if (!packed_->source) packed_->source = std::make_unique<Block>(outputs * inputs * sizeof(float));
+    return static_cast<float*>(packed_->source->data);
 }
 
 void PackedWeight::pack() {
-    pack(packed_->source.data());
-    packed_->source = {};
+    pack(source());
+    packed_->source.reset();
 }
 
 void PackedWeight::pack(const float* source) {
     dnnl::stream stream(engine());
-    auto lay = [&](memory& packed, int64_t rows_in, int64_t columns_out, const memory::desc& layout) {
+    auto lay = [&](memory& packed, std::unique_ptr<Block>& block, int64_t rows_in, int64_t columns_out, const memory::desc& layout) {
         if (!packed) {
             const memory::desc any(memory::dims{rows_in, columns_out}, type(format), memory::format_tag::any);
             const auto product = make(plain(format, TypicalRows, rows_in, rows_in, 1), any, nullptr, plain(format, TypicalRows, columns_out, columns_out, 1), false);
-            packed = memory(product.description.weights_desc(), engine());
+            const memory::desc chosen = product.description.weights_desc();
+            block = std::make_unique<Block>(chosen.get_size());
+            packed = memory(chosen, engine(), block->data);
         }
         memory from(layout, engine(), const_cast<float*>(source));
         dnnl::reorder(from, packed).execute(stream, from, packed);
         stream.wait();
     };
-    lay(packed_->forward, inputs, outputs, plain(Format::Float32, inputs, outputs, 1, inputs));
-    if (packed_->wants_backward) lay(packed_->backward, outputs, inputs, plain(Format::Float32, outputs, inputs, inputs, 1));
+    lay(packed_->forward, packed_->forward_block, inputs, outputs, plain(Format::Float32, inputs, outputs, 1, inputs));
+    if (packed_->wants_backward) lay(packed_->backward, packed_->backward_block, outputs, inputs, plain(Format::Float32, outputs, inputs, inputs, 1));
 }
 
 void PackedWeight::forward(const void* x, int64_t rows, void* y, Format y_format, const float* bias) const {

@@ -23,8 +23,8 @@ public:
     PackedWeight(int64_t outputs, int64_t inputs, Format format, bool backward);
     ~PackedWeight();
 
-    // Rows [first, first + rows) of the weight are given as fp32; call pack() after the last.
-    void set(const float* source, int64_t first, int64_t rows);
+    // Room for the weight as fp32 (outputs × inputs), to be filled by the caller; pack() frees it.
+    float* source();
     void pack();
     // The whole weight (outputs × inputs) at once; again after each step where it is trained.
     void pack(const float* source);

@@ -19,25 +19,27 @@ template <class T> static void rms_norm(const RmsNorm& a, int64_t begin, int64_t
     }
 }
 
-// With g = grad_out·weight and s the stream: grad = rstd·g − s·rstd³·mean(g·s).
+// With g = grad_out·weight and n the normalised stream: grad = rstd·(g − n·mean(g·n)).
 template <class T> static void rms_norm_gradient(const RmsNormGradient& a, int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; row++) {
-        const float* s = a.sum + row * a.width;
+        const float* s = a.sum ? a.sum + row * a.width : nullptr;
+        const T* out = static_cast<const T*>(a.out) + row * a.width;
         const T* grad = static_cast<const T*>(a.grad_out) + row * a.width;
         const float* grad_sum = a.grad_sum ? a.grad_sum + row * a.width : nullptr;
         const float rstd = a.rstd[row];
+        const auto normalised = [&](int64_t i, int64_t n) { return s ? load_some(s + i, n) * rstd : load_some(out + i, n) * load_some(a.inverse_weight + i, n); };
         F products = {};
-        FOR_VECTORS(i, n, a.width) products += load_some(grad + i, n) * load_some(a.weight + i, n) * load_some(s + i, n);
-        const float along = sum(products) / a.width * rstd * rstd * rstd;
+        FOR_VECTORS(i, n, a.width) products += load_some(grad + i, n) * load_some(a.weight + i, n) * normalised(i, n);
+        const float along = sum(products) / a.width;
         float* grad_x = a.grad_x + row * a.width;
         T* grad_delta = a.grad_delta ? static_cast<T*>(a.grad_delta) + row * a.width : nullptr;
         FOR_VECTORS(i, n, a.width) {
-            const F g = load_some(grad + i, n), v = load_some(s + i, n);
-            F result = g * load_some(a.weight + i, n) * rstd - v * along;
+            const F g = load_some(grad + i, n), v = normalised(i, n);
+            F result = (g * load_some(a.weight + i, n) - v * along) * rstd;
             if (grad_sum) result += load_some(grad_sum + i, n);
             store_some(grad_x + i, result, n);
             if (grad_delta) store_some(grad_delta + i, result, n);
-            if (a.grad_weight) store_some(a.grad_weight + i, load_some(a.grad_weight + i, n) + g * v * rstd, n);
+            if (a.grad_weight) store_some(a.grad_weight + i, load_some(a.grad_weight + i, n) + g * v, n);
         }
     }
 }

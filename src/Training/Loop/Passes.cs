@@ -10,8 +10,8 @@ namespace TokenMill.Training.Loop;
 /// </summary>
 public static class Passes
 {
-    /// <summary>Enough rows for matrix products at full speed; activations of a small model stay within a few hundred MB.</summary>
-    public const int TokensAtOnce = 2048;
+    /// <summary>Enough rows for matrix products at full speed; more only costs memory.</summary>
+    public const int TokensAtOnce = 1024;
 
     /// <param name="answers">Sequences that belong together: 2 for pairs of answers.</param>
     public static IReadOnlyList<PackedBatch> Of(IReadOnlyList<EncodedExample> examples, int batchSize, int maxLength, bool packing, int answers = 1)

@@ -22,25 +22,21 @@ public sealed class CausalModel : IDisposable
     public CausalModel(ModelConfig config, IWeightSource source, ModelUse use)
     {
         (Config, _use, _rotary) = (config, use, new RotaryTables(config));
-        var table = ReadTable(source, "token_embd.weight");
+        _head = new PackedWeight(config.VocabularySize, config.HiddenSize, use.Type, use.Trains);
+        using (var scope = new TensorScope())
+        {
+            var table = _head.Source();
+            source.Read("token_embd.weight", table, config.HiddenSize);
+            _embedding = scope.Keep(Operators.Convert(Tensor.From(table, config.VocabularySize, config.HiddenSize), use.TrainsWeights ? TensorType.Float32 : use.Type));
+            if (!config.TiedHead) source.Read("output.weight", table, config.HiddenSize);
+            if (use.TrainsWeights) _headMaster = config.TiedHead ? _embedding : scope.Keep(Tensor.From(table, config.VocabularySize, config.HiddenSize));
+        }
         if (use.TrainsWeights)
         {
-            _embedding = Tensor.From(table, config.VocabularySize, config.HiddenSize).RequireGradient();
-            _headMaster = config.TiedHead ? _embedding : Tensor.From(ReadTable(source, "output.weight"), config.VocabularySize, config.HiddenSize).RequireGradient();
+            _embedding.RequireGradient();
+            _headMaster!.RequireGradient();
         }
-        else
-        {
-            using var scope = new TensorScope();
-            _embedding = scope.Keep(Operators.Convert(Tensor.From(table, config.VocabularySize, config.HiddenSize), use.Type));
-            if (!config.TiedHead) table = ReadTable(source, "output.weight");
-        }
-        _head = new PackedWeight(config.VocabularySize, config.HiddenSize, use.Type, use.Trains);
-        if (_headMaster is not null) _head.Pack(_headMaster);
-        else
-        {
-            _head.Set(table, 0);
-            _head.Pack();
-        }
+        _head.Pack();
         _norm = Norm(source, "output_norm.weight", config.HiddenSize, use);
         _layers = [.. Enumerable.Range(0, config.Layers).Select(index => new DecoderLayer(config, index, source, use))];
     }
@@ -151,7 +147,19 @@ public sealed class CausalModel : IDisposable
         var stream = Operators.Scale(embedded, Config.Traits.EmbeddingScale ?? MathF.Sqrt(Config.HiddenSize));
         if (noise is not null) stream = Operators.Add(stream, noise);
         Tensor? delta = null;
-        foreach (var layer in _layers) (stream, delta) = layer.Forward(stream, delta, Type, attention, regularization.Dropout, regularization.Seed);
+        foreach (var layer in _layers)
+        {
+            // What autograd does not keep for the way back is freed layer by layer.
+            var (streamBefore, deltaBefore) = (stream, delta);
+            using (var scope = new TensorScope())
+            {
+                (stream, delta) = layer.Forward(stream, delta, Type, attention, regularization.Dropout, regularization.Seed);
+                scope.Keep(stream);
+                scope.Keep(delta);
+            }
+            streamBefore.Dispose();
+            deltaBefore?.Dispose();
+        }
         return (stream, delta!);
     }
 
@@ -175,11 +183,4 @@ public sealed class CausalModel : IDisposable
     }
 
     private IEnumerable<Parameter> Norms() => _layers.SelectMany(layer => layer.Norms()).Append(new Parameter("model.norm.weight", _norm, Decays: false));
-
-    private float[] ReadTable(IWeightSource source, string name)
-    {
-        var table = new float[(long)Config.VocabularySize * Config.HiddenSize];
-        source.Read(name, table, Config.HiddenSize);
-        return table;
-    }
 }

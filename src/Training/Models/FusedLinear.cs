@@ -21,29 +21,24 @@ public sealed class FusedLinear : IDisposable
     {
         (_layer, _projections, _adapters) = (layer, projections, new LoraPair?[projections.Count]);
         var outputs = projections.Sum(p => p.Outputs);
-        var weight = new float[(long)outputs * inputs];
+        _weight = new PackedWeight(outputs, inputs, use.Type, backward: use.Trains);
+        var weight = _weight.Source();
         var bias = projections.Any(p => source.Has($"{block}.{p.GgufName}.bias")) ? new float[outputs] : null;
         var row = 0;
         foreach (var projection in projections)
         {
-            source.Read($"{block}.{projection.GgufName}.weight", weight.AsSpan(row * inputs, projection.Outputs * inputs), inputs, projection.PermutedHeads);
+            source.Read($"{block}.{projection.GgufName}.weight", weight.Slice(row * inputs, projection.Outputs * inputs), inputs, projection.PermutedHeads);
             if (bias is not null && source.Has($"{block}.{projection.GgufName}.bias"))
                 source.Read($"{block}.{projection.GgufName}.bias", bias.AsSpan(row, projection.Outputs), 1, projection.PermutedHeads);
             row += projection.Outputs;
         }
-        _weight = new PackedWeight(outputs, inputs, use.Type, backward: use.Trains);
         if (bias is not null) _bias = Tensor.From(bias, outputs);
         if (use.TrainsWeights)
         {
             _master = Tensor.From(weight, outputs, inputs).RequireGradient();
             _bias?.RequireGradient();
-            _weight.Pack(_master);
         }
-        else
-        {
-            _weight.Set(weight, 0);
-            _weight.Pack();
-        }
+        _weight.Pack();
     }
 
     public IEnumerable<Parameter> Parameters()

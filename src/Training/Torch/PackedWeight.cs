@@ -18,11 +18,11 @@ public sealed unsafe class PackedWeight : IDisposable
     public long Inputs { get; }
     public TensorType Type { get; }
 
-    /// <summary>Rows of the weight from <paramref name="firstRow"/> on; call <see cref="Pack()"/> after the last.</summary>
-    public void Set(ReadOnlySpan<float> rows, long firstRow)
+    /// <summary>Room for the weight (outputs × inputs), to be filled; <see cref="Pack()"/> frees it.</summary>
+    public Span<float> Source()
     {
-        if (rows.Length % Inputs != 0) throw new ArgumentException($"{rows.Length} values are not rows of {Inputs}", nameof(rows));
-        fixed (float* source = rows) Check(tm_weight_set(Handle, source, firstRow, rows.Length / Inputs));
+        Check(tm_weight_source(Handle, out var source));
+        return new Span<float>(source, checked((int)(Outputs * Inputs)));
     }
 
     public void Pack() => Check(tm_weight_pack(Handle));

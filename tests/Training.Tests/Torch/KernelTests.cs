@@ -190,7 +190,7 @@ public sealed class KernelTests(ITestOutputHelper output) : IDisposable
         const double probability = 0.25;
         using var scope = new TensorScope();
         using var weight = new PackedWeight(1, inputs, TensorType.Float32, backward: true);
-        weight.Set(new float[inputs], 0);
+        weight.Source().Clear();
         weight.Pack();
         var x = Tensor.From(Enumerable.Repeat(1f, rows * inputs).ToArray(), rows, inputs).RequireGradient();
         var a = Tensor.From(Enumerable.Repeat(1f, inputs).ToArray(), 1, inputs).RequireGradient();
@@ -223,7 +223,7 @@ public sealed class KernelTests(ITestOutputHelper output) : IDisposable
         var correct = 0;
         var head = Inputs(1, vocabulary, hidden)(random);
         double[] Head(double[][] x) => trained ? x[1] : head.Values;
-        weight.Set([.. head.Values.Select(value => (float)value)], 0);
+        head.Values.Select(value => (float)value).ToArray().CopyTo(weight.Source());
         weight.Pack();
         var (worstOutput, worstGradient) = GradientCheck.Worst(random, trained ? [Inputs(1, rows, hidden)(random), head] : [Inputs(1, rows, hidden)(random)],
             x =>

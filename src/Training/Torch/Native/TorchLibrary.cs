@@ -69,7 +69,7 @@ internal static unsafe partial class TorchLibrary
 
     [LibraryImport(Name)] public static partial int tm_weight_new(long outputs, long inputs, int dtype, int backward, out WeightHandle weight);
     [LibraryImport(Name)] public static partial void tm_weight_free(nint weight);
-    [LibraryImport(Name)] public static partial int tm_weight_set(WeightHandle weight, float* source, long first, long rows);
+    [LibraryImport(Name)] public static partial int tm_weight_source(WeightHandle weight, out float* source);
     [LibraryImport(Name)] public static partial int tm_weight_pack(WeightHandle weight);
     [LibraryImport(Name)] public static partial int tm_weight_repack(WeightHandle weight, TensorHandle master);
 

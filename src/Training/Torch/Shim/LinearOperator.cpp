@@ -51,6 +51,7 @@ at::Tensor dropped(const at::Tensor& x, double probability, uint64_t seed) {
 
 struct LinearNode : Node {
     at::Tensor x, a, u;             // (T, inputs), (R, inputs), (T, R)
+    const RepeatableNode* source = nullptr;     // gives x again where x is not kept; alive as long as this node, which points to it
     std::vector<Part> parts;
     Weight weight;
     double dropout;
@@ -60,6 +61,7 @@ struct LinearNode : Node {
     variable_list apply(variable_list&& grads) override {
         check_interrupted();
         at::Tensor dy = grads[0].contiguous();
+        if (source) x = source->output();
         const int64_t tokens = x.size(0);
         const Format format = weight->format;
         variable_list out(3 + 2 * parts.size());
@@ -156,7 +158,8 @@ int tm_linear(tm_tensor x_handle, tm_weight weight_handle, tm_tensor master_hand
             }
         }
         if (node) {
-            node->x = x;
+            node->source = dynamic_cast<const RepeatableNode*>(input.grad_fn().get());
+            if (!node->source) node->x = x;
             node->a = a;
             node->u = u;
             node->parts = std::move(parts);

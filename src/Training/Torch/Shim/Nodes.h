@@ -44,6 +44,11 @@ template <class N> void attach(at::Tensor& output, const Owner<N>& node) {
     torch::autograd::impl::set_gradient_edge(output, torch::autograd::Edge(node, static_cast<uint32_t>(number)));
 }
 
+// A cheap operator whose output a later node needs again: it is computed a second time instead of kept.
+struct RepeatableNode : Node {
+    virtual at::Tensor output() const = 0;
+};
+
 inline at::Tensor empty(at::IntArrayRef shape, at::ScalarType type) { return at::empty(shape, at::TensorOptions().dtype(type)); }
 inline at::Tensor empty(at::IntArrayRef shape, Format format) { return empty(shape, scalar_type(format)); }
 inline at::Tensor plain(const at::Tensor& t) { return t.detach().contiguous(); }

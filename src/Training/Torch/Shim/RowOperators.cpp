@@ -5,20 +5,23 @@ using namespace tokenmill;
 
 namespace {
 
+// Norms of trained models are far from this; a weight of zero would lose the stream's value.
+bool has_zero(const at::Tensor& weight) { return weight.abs().min().item<float>() < 1e-30f; }
+
 // Gradients to x, delta and weight from those of sum and out.
 struct RmsNormNode : Node {
-    at::Tensor sum, rstd, weight;
+    at::Tensor sum, out, rstd, weight, inverse_weight;      // sum only where a weight is zero
     bool has_delta;
-    Format format;
 
     variable_list apply(variable_list&& grads) override {
-        const int64_t rows = sum.size(0), width = sum.size(1);
+        const int64_t rows = out.size(0), width = out.size(1);
+        const Format format = format_of(out);
         const at::Tensor grad_sum = has_delta && grads[0].defined() ? grads[0].contiguous() : at::Tensor();
         const at::Tensor& from_out = grads[has_delta ? 1 : 0];
         const at::Tensor grad_out = from_out.defined() ? from_out.contiguous() : at::zeros({rows, width}, scalar_type(format));
         at::Tensor grad_x = empty({rows, width}, at::kFloat);
         at::Tensor grad_delta = has_delta ? empty({rows, width}, format) : at::Tensor();
-        RmsNormGradient work{width, sum.data_ptr<float>(), rstd.data_ptr<float>(), weight.data_ptr<float>(), grad_out.data_ptr(), floats(grad_sum),
+        RmsNormGradient work{width, floats(sum), out.data_ptr(), rstd.data_ptr<float>(), weight.data_ptr<float>(), inverse_weight.data_ptr<float>(), grad_out.data_ptr(), floats(grad_sum),
                              grad_x.data_ptr<float>(), has_delta ? grad_delta.data_ptr() : nullptr, nullptr};
         const auto kernel = kernels().rms_norm_gradient[index_of(format)];
         if (!task_should_compute_output(2)) {
@@ -33,7 +36,7 @@ struct RmsNormNode : Node {
         return {grad_x, grad_delta, grad_weight};
     }
 
-    void release_variables() override { sum = rstd = weight = at::Tensor(); }
+    void release_variables() override { sum = out = rstd = weight = inverse_weight = at::Tensor(); }
 };
 
 struct HeadNormNode : Node {
@@ -59,9 +62,20 @@ struct HeadNormNode : Node {
     void release_variables() override { qkv = query_weight = key_weight = at::Tensor(); }
 };
 
-struct GatedUnitNode : Node {
+at::Tensor gated_unit(const at::Tensor& gate_up, int32_t activation) {
+    const int64_t width = gate_up.size(1) / 2;
+    at::Tensor out = empty({gate_up.size(0), width}, format_of(gate_up));
+    const GatedUnit work{width, gate_up.data_ptr(), out.data_ptr(), nullptr, nullptr};
+    const auto kernel = (activation == 0 ? kernels().swiglu : kernels().geglu)[index_of(format_of(gate_up))];
+    divide(gate_up.size(0), 8 * width, [&](int64_t begin, int64_t end) { kernel(work, begin, end); });
+    return out;
+}
+
+struct GatedUnitNode : RepeatableNode {
     at::Tensor gate_up;
     int32_t activation;
+
+    at::Tensor output() const override { return gated_unit(gate_up, activation); }
 
     variable_list apply(variable_list&& grads) override {
         const at::Tensor grad_out = grads[0].contiguous();
@@ -93,11 +107,12 @@ int tm_rms_norm(tm_tensor x_handle, tm_tensor delta_handle, tm_tensor weight_han
                            delta.defined() ? sum.data_ptr<float>() : nullptr, out.data_ptr(), rstd.data_ptr<float>()};
         divide(rows, width, [&](int64_t begin, int64_t end) { kernels().rms_norm[index_of(format)](work, begin, end); });
         if (node) {
-            node->sum = sum.detach();
+            if (has_zero(scale)) node->sum = sum.detach();
+            node->out = out.detach();
             node->rstd = rstd;
             node->weight = scale;
+            node->inverse_weight = scale.reciprocal();
             node->has_delta = delta.defined();
-            node->format = format;
             if (delta.defined()) { sum = sum.detach(); attach(sum, node); }
             attach(out, node);
         }
@@ -134,11 +149,7 @@ int tm_gated_unit(tm_tensor gate_up_handle, int32_t activation, tm_tensor* out_o
         TORCH_CHECK(gate_up.dim() == 2 && gate_up.size(1) % 2 == 0, "gate and up lie side by side");
         auto node = make_node<GatedUnitNode>({gate_up});
         const at::Tensor from = plain(gate_up);
-        const int64_t width = from.size(1) / 2;
-        at::Tensor out = empty({from.size(0), width}, format_of(from));
-        const GatedUnit work{width, from.data_ptr(), out.data_ptr(), nullptr, nullptr};
-        const auto kernel = (activation == 0 ? kernels().swiglu : kernels().geglu)[index_of(format_of(from))];
-        divide(from.size(0), 8 * width, [&](int64_t begin, int64_t end) { kernel(work, begin, end); });
+        at::Tensor out = gated_unit(from, activation);
         if (node) {
             node->gate_up = from;
             node->activation = activation;

@@ -59,7 +59,7 @@ TM_API int tm_call(const char* name, const char* overload, const tm_value* argum
 
 TM_API int tm_weight_new(int64_t outputs, int64_t inputs, int32_t dtype, int32_t backward, tm_weight* out);
 TM_API void tm_weight_free(tm_weight weight);
-TM_API int tm_weight_set(tm_weight weight, const float* source, int64_t first, int64_t rows);
+TM_API int tm_weight_source(tm_weight weight, float** out);       // (outputs, inputs) to fill; tm_weight_pack frees it
 TM_API int tm_weight_pack(tm_weight weight);
 TM_API int tm_weight_repack(tm_weight weight, tm_tensor master);
 

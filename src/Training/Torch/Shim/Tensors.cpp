@@ -169,7 +169,7 @@ void tm_weight_free(tm_weight weight) {
     delete &packed(weight);
 }
 
-int tm_weight_set(tm_weight weight, const float* source, int64_t first, int64_t rows) { return guarded([&] { packed(weight)->set(source, first, rows); }); }
+int tm_weight_source(tm_weight weight, float** out) { return guarded([&] { *out = packed(weight)->source(); }); }
 
 int tm_weight_pack(tm_weight weight) { return guarded([&] { packed(weight)->pack(); }); }
 

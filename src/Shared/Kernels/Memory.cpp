@@ -1,0 +1,102 @@
+#include "Memory.h"
+#include <cstdint>
+#include <cstdlib>
+#include <map>
+#include <mutex>
+#include <new>
+#include <unordered_map>
+#include <sys/mman.h>
+
+namespace tokenmill {
+
+namespace {
+
+constexpr size_t Alignment = 64;
+constexpr size_t Smallest = 64 << 10;           // below this the C library is as good
+constexpr size_t HugePage = 2 << 20, Growth = 64 << 20;
+
+size_t round_up(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
+
+// Free blocks by address; neighbours are joined.
+class Pool {
+public:
+    void* take(size_t bytes) {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        auto place = find(bytes);
+        if (place == free_.end()) {
+            grow(bytes);
+            place = find(bytes);
+        }
+        const uintptr_t block = place->first;
+        const size_t left = place->second - bytes;
+        free_.erase(place);
+        if (left > 0) free_.emplace(block + bytes, left);
+        used_.emplace(block, bytes);
+        return reinterpret_cast<void*>(block);
+    }
+
+    // False where the block is not from here.
+    bool give(void* block) {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        const auto found = used_.find(reinterpret_cast<uintptr_t>(block));
+        if (found == used_.end()) return false;
+        add(found->first, found->second);
+        used_.erase(found);
+        return true;
+    }
+
+private:
+    std::map<uintptr_t, size_t>::iterator find(size_t bytes) {
+        auto place = free_.begin();
+        while (place != free_.end() && place->second < bytes) ++place;
+        return place;
+    }
+
+    void grow(size_t bytes) {
+        const size_t size = round_up(bytes, Growth);
+        void* mapped = mmap(nullptr, size + HugePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (mapped == MAP_FAILED) throw std::bad_alloc();
+        const uintptr_t start = round_up(reinterpret_cast<uintptr_t>(mapped), HugePage);
+        madvise(reinterpret_cast<void*>(start), size, MADV_HUGEPAGE);
+        add(start, size);
+    }
+
+    void add(uintptr_t start, size_t size) {
+        auto after = free_.lower_bound(start);
+        if (after != free_.end() && start + size == after->first) {
+            size += after->second;
+            after = free_.erase(after);
+        }
+        if (after != free_.begin()) {
+            const auto before = std::prev(after);
+            if (before->first + before->second == start) {
+                before->second += size;
+                return;
+            }
+        }
+        free_.emplace(start, size);
+    }
+
+    std::mutex mutex_;
+    std::map<uintptr_t, size_t> free_;
+    std::unordered_map<uintptr_t, size_t> used_;
+};
+
+Pool& pool() {
+    static Pool* instance = new Pool();         // tensors outlive static destructors
+    return *instance;
+}
+
+}
+
+void* take_memory(size_t bytes) {
+    if (bytes >= Smallest) return pool().take(round_up(bytes, Alignment));
+    if (void* block = std::aligned_alloc(Alignment, round_up(bytes, Alignment))) return block;
+    throw std::bad_alloc();
+}
+
+void give_memory(void* block) {
+    if (!pool().give(block)) std::free(block);
+}
+
+}

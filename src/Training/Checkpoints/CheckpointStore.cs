@@ -20,16 +20,28 @@ public sealed class CheckpointStore(string folder, int keep)
     public const int Version = 1;
     private const string StateName = "state.json", TensorsName = "state.safetensors", Prefix = "step-", Temporary = ".writing-";
 
-    /// <summary>Tensors copied out of the run, so that they can be written while it goes on.</summary>
+    private readonly List<byte[]> _buffers = [];            // taken again for each snapshot: fresh memory costs more than the copy
+
+    /// <summary>Tensors copied out of the run, so that they can be written while it goes on; good until the next one is taken.</summary>
     public sealed record Snapshot(Checkpoint Checkpoint, IReadOnlyList<(string Name, long[] Shape, byte[] Bytes)> Tensors);
 
-    public static Snapshot Take(Checkpoint checkpoint, IEnumerable<(string Name, Tensor Value)> tensors) => new(checkpoint, [.. tensors.Select(tensor =>
+    /// <summary>Copies the tensors; the snapshot before must have been written.</summary>
+    public Snapshot Take(Checkpoint checkpoint, IEnumerable<(string Name, Tensor Value)> tensors)
     {
-        var shape = tensor.Value.Shape;
-        var bytes = new byte[shape.Aggregate(1L, (product, size) => product * size) * sizeof(float)];
-        tensor.Value.Read(bytes);
-        return (tensor.Name, shape, bytes);
-    })]);
+        var all = tensors.ToList();
+        var copies = new (string Name, long[] Shape, byte[] Bytes)[all.Count];
+        while (_buffers.Count < all.Count) _buffers.Add([]);
+        Parallel.For(0, all.Count, i =>
+        {
+            var (name, value) = all[i];
+            var shape = value.Shape;
+            var size = shape.Aggregate(1L, (product, length) => product * length) * sizeof(float);
+            if (_buffers[i].Length != size) _buffers[i] = GC.AllocateUninitializedArray<byte>(checked((int)size));
+            value.Read(_buffers[i]);
+            copies[i] = (name, shape, _buffers[i]);
+        });
+        return new Snapshot(checkpoint, copies);
+    }
 
     /// <summary>Writes a snapshot and gives its folder.</summary>
     public string Write(Snapshot snapshot)

@@ -33,7 +33,9 @@ internal sealed class BestWeights : IDisposable
     {
         var improved = loss < Progress.BestLoss - (_stopping?.MinDelta ?? 0);
         Progress = improved ? new ValidationProgress(loss, step, 0, step) : Progress with { WithoutImprovement = Progress.WithoutImprovement + 1, EvaluatedStep = step };
-        if (improved) _writer?.Write(CheckpointStore.Take(new Checkpoint(CheckpointStore.Version, step, 0, 0, loss, 0, 0, ""), parameters()));
+        if (!improved || _store is null) return;
+        _writer!.Finish();
+        _writer.Write(_store.Take(new Checkpoint(CheckpointStore.Version, step, 0, 0, loss, 0, 0, ""), parameters()));
     }
 
     /// <summary>Brings the best parameters back; false where the last ones are the result.</summary>

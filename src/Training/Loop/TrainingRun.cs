@@ -150,7 +150,7 @@ public sealed class TrainingRun : IDisposable
         var started = _time.GetTimestamp();
         _checkpoints.Finish();
         var checkpoint = new Checkpoint(CheckpointStore.Version, _done, _tokens, _supervisedTokens, _lastLoss, _clock.EffectiveSeconds, _clock.Seconds, "") { Validation = _best.Progress, Data = Convert.ToHexStringLower(_data.Fingerprint) };
-        var snapshot = CheckpointStore.Take(checkpoint, _setup.Optimizer.State());
+        var snapshot = _store.Take(checkpoint, _setup.Optimizer.State());
         _heldUpSeconds = _time.GetElapsedTime(started).TotalSeconds;
         _checkpoints.Write(snapshot);
         _savedStep = _done;

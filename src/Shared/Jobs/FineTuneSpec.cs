@@ -61,7 +61,9 @@ public sealed record FineTuneSpec
     /// <summary>End when the validation loss no longer falls; the best weights are exported then.</summary>
     public EarlyStoppingSpec? EarlyStopping { get; init; }
     public IReadOnlyList<string> Samples { get; init; } = [];
-    public IReadOnlyList<string> Export { get; init; } = ["peft", "gguf-lora"];
+
+    /// <summary>peft, gguf-lora, merged. Default the first two; peft and merged where no GGUF adapter can hold the result (DoRA, modules_to_save); merged where all weights are trained.</summary>
+    public IReadOnlyList<string>? Export { get; init; }
 
     /// <summary>Reads a spec; every mistake is a <see cref="RefusedException"/> that names the field.</summary>
     public static FineTuneSpec Parse(string json)
@@ -92,7 +94,10 @@ public enum NumberFormat
     [JsonStringEnumMemberName("bfloat16")] BFloat16,
 }
 
-/// <summary><c>Type</c>: lora, rslora, dora, qlora or none (all weights). <c>Targets</c>: "all-linear" or a list of projections.</summary>
+/// <summary>
+/// <c>Type</c>: lora, rslora (scale alpha/√rank), dora (directions and lengths of rows apart), qlora or none (all weights). Modules are named
+/// as peft does: by the end of their names (q_proj), whole (model.layers.0.mlp.up_proj) or by a regular expression for either.
+/// </summary>
 [JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
 public sealed record AdapterSpec
 {
@@ -100,9 +105,20 @@ public sealed record AdapterSpec
     public int Rank { get; init; } = 16;
     public double Alpha { get; init; } = 32;
     public double Dropout { get; init; }
+
+    /// <summary>"all-linear" (the default), a module name or pattern, or a list of them.</summary>
     public JsonNode? Targets { get; init; }
 
-    /// <summary>A PEFT folder to continue from.</summary>
+    /// <summary>Ranks of their own, by module; the first that matches counts.</summary>
+    public IReadOnlyDictionary<string, int> RankPattern { get; init; } = new Dictionary<string, int>();
+
+    /// <summary>Alphas of their own, by module.</summary>
+    public IReadOnlyDictionary<string, double> AlphaPattern { get; init; } = new Dictionary<string, double>();
+
+    /// <summary>Modules trained whole beside the adapters and exported with them: embed_tokens, lm_head, norms.</summary>
+    public IReadOnlyList<string> ModulesToSave { get; init; } = [];
+
+    /// <summary>A PEFT folder to continue from: its kind, ranks, alphas and modules are kept, whatever the other fields say; dropout is this specification's.</summary>
     public string? Init { get; init; }
 }
 

@@ -35,7 +35,7 @@ internal static class ExportCommand
             case "gguf" when typeName is not null && LlamaQuantization.Knows(typeName): GgufModelFile.WriteQuantized(output, model, ModelTensors.Merge(model, adapter), typeName); break;
             case "gguf": GgufModelFile.Write(output, model, ModelTensors.Merge(model, adapter), ParseType(typeName ?? "F16")); break;
             case "hf": HuggingFaceModel.Write(output, model, ModelTensors.Merge(model, adapter), ParseType(typeName ?? "BF16")); break;
-            case "peft": PeftFolder.Write(output, adapter!); break;
+            case "peft": PeftFolder.Write(output, adapter!, model); break;
             case "gguf-lora": GgufAdapterFile.Write(output, adapter!, model); break;
         }
         Console.Out.WriteLine(output);

@@ -4,6 +4,7 @@ using TokenMill.Shared.CommandLine;
 using TokenMill.Shared.Domain;
 using TokenMill.Shared.Jobs;
 using TokenMill.Shared.Llama;
+using TokenMill.Training.Export;
 using TokenMill.Training.Import;
 using TokenMill.Training.Lora;
 using TokenMill.Training.Models;
@@ -36,8 +37,9 @@ internal static class LogitsCommand
 
         TorchRuntime.UseThreads(threads);
         var path = ImportedModel.PathOf(given, cancellationToken);
-        using var model = ModelLoading.Load(path, ModelUse.Inference(ModelLoading.Resolve(format)));
-        using var lora = adapter is null ? null : LoraAdapter.Load(model, path, adapter, trains: false);
+        var weights = adapter is null ? null : AdapterWeights.Load(adapter, path);
+        using var model = ModelLoading.Load(path, ModelUse.Inference(ModelLoading.Resolve(format)), weights);
+        using var lora = weights is null ? null : LoraAdapter.Attach(model, weights, trains: false);
         using var vocabulary = greedy > 0 && !ignoreEos ? LlamaVocabulary.Load(path) : null;
         await foreach (var (line, @case) in CaseFile.Read(cases, cancellationToken))
         {

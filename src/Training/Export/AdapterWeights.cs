@@ -1,23 +1,30 @@
 using TokenMill.Shared.Domain;
 using TokenMill.Shared.Formats.Gguf;
 using TokenMill.Shared.Formats.HuggingFace;
+using TokenMill.Shared.Formats.Safetensors;
 using TokenMill.Training.Lora;
+using TokenMill.Training.Models;
 
 namespace TokenMill.Training.Export;
 
 /// <summary>
 /// A LoRA adapter as numbers, in Hugging Face's names and row order whatever file it came from. The change of a weight
-/// is scale·B·A; with <see cref="Magnitudes"/> (DoRA) each row is brought to that length afterwards.
+/// is scale·B·A; with a magnitude (DoRA) each row is brought to that length afterwards.
 /// </summary>
 public sealed record AdapterWeights(PeftConfig Config, IReadOnlyList<LoraWeights> Modules)
 {
-    /// <summary>By module, one value a row; empty unless the adapter is DoRA.</summary>
-    public IReadOnlyDictionary<string, float[]> Magnitudes { get; init; } = new Dictionary<string, float[]>();
+    /// <summary>Modules that were trained whole beside the adapters; norms as GGUF holds them.</summary>
+    public IReadOnlyList<TrainedWeight> Saved { get; init; } = [];
 
-    /// <summary>The current numbers of an adapter in training.</summary>
-    public static AdapterWeights Of(LoraAdapter adapter, double dropout, string? baseName) => new(
-        new PeftConfig { Rank = adapter.Rank, Alpha = adapter.Alpha, RankStabilised = adapter.RankStabilised, Dropout = dropout, Targets = adapter.Targets, BaseName = baseName },
-        [.. adapter.Weights()]);
+    /// <summary>The current numbers of an adapter in training, and of what is trained whole beside it.</summary>
+    public static AdapterWeights Of(LoraAdapter adapter, CausalModel model, string? baseName) =>
+        new(adapter.Config with { BaseName = baseName }, [.. adapter.Weights()]) { Saved = [.. model.Weights()] };
+
+    public static AdapterWeights Load(string path, string modelPath)
+    {
+        using var model = GgufFile.Open(modelPath);
+        return Load(path, model);
+    }
 
     /// <summary>Reads a PEFT folder or a GGUF adapter and checks that it fits the base.</summary>
     /// <exception cref="RefusedException">The adapter is broken or made for another base.</exception>
@@ -26,14 +33,25 @@ public sealed record AdapterWeights(PeftConfig Config, IReadOnlyList<LoraWeights
     private static AdapterWeights FromPeft(string path, GgufFile model)
     {
         using var adapter = PeftAdapter.Open(path);
-        adapter.CheckFits(AdapterBase.Of(model));
-        var weights = adapter.Weights;
+        var linears = AdapterBase.Of(model);
+        adapter.CheckFits(linears);
+        var (weights, config) = (adapter.Weights, adapter.Config);
+        if (config.Targets.Count == 0) config = config with { Targets = ModulePattern.Cover(adapter.Pairs.Keys, linears.Linears.Keys) };
         LoraWeights Module(string name, PeftPair pair) =>
-            new(name, (int)pair.A.Shape[0], (int)pair.A.Shape[1], (int)pair.B.Shape[0], weights.ReadFloats(pair.A), weights.ReadFloats(pair.B));
-        return new AdapterWeights(adapter.Config, [.. adapter.Pairs.Select(p => Module(p.Key, p.Value))])
-        {
-            Magnitudes = adapter.Pairs.Where(p => p.Value.Magnitude is not null).ToDictionary(p => p.Key, p => weights.ReadFloats(p.Value.Magnitude!)),
-        };
+            new(name, (int)pair.A.Shape[0], (int)pair.A.Shape[1], (int)pair.B.Shape[0], weights.ReadFloats(pair.A), weights.ReadFloats(pair.B)) { Magnitude = pair.Magnitude is { } magnitude ? weights.ReadFloats(magnitude) : null };
+        return new AdapterWeights(config, [.. adapter.Pairs.Select(p => Module(p.Key, p.Value))]) { Saved = [.. adapter.Saved.Select(s => ReadSaved(s.Key, s.Value, adapter, model))] };
+    }
+
+    private static TrainedWeight ReadSaved(string name, SafetensorsTensor tensor, PeftAdapter adapter, GgufFile model)
+    {
+        var order = new TensorOrder(model);
+        var gguf = order.Family.ToGguf(name) is { } known && model.Find(known) is not null ? known
+            : throw new RefusedException("adapter-base-mismatch", $"modules_to_save: the base has no {name}{(name == "lm_head.weight" ? " of its own: its output layer is tied to the embeddings" : "")}", "choose the base it was made for, or train the embeddings instead");
+        if (!tensor.Has([.. model.Find(gguf)!.Dimensions.Reverse()]))
+            throw new RefusedException("adapter-base-mismatch", $"{tensor.Name} is {string.Join(" × ", tensor.Shape)}, in the base it is {string.Join(" × ", model.Find(gguf)!.Dimensions.Reverse())}", "choose the base it was made for");
+        var values = adapter.Weights.ReadFloats(tensor);
+        if (order.AddsOne(gguf)) foreach (ref var value in values.AsSpan()) value += 1;
+        return new TrainedWeight(name, [.. tensor.Shape.Select(d => (int)d)], () => values.ToArray());
     }
 
     private static AdapterWeights FromGguf(string path, GgufFile model)
@@ -60,12 +78,10 @@ public sealed record AdapterWeights(PeftConfig Config, IReadOnlyList<LoraWeights
         {
             Rank = general,
             Alpha = adapter.Alpha,
-            Targets = [.. modules.Select(m => LastPart(m.Module)).Distinct()],
+            Targets = ModulePattern.Cover(modules.Select(m => m.Module), AdapterBase.Of(model).Linears.Keys),
             BaseName = model.Metadata.TryString("general.name"),
             RankPattern = modules.Where(m => m.Rank != general).ToDictionary(m => m.Module, m => m.Rank),
             // GGUF scales by alpha over each module's own rank, and so does PEFT.
         }, modules);
     }
-
-    private static string LastPart(string module) => module[(module.LastIndexOf('.') + 1)..];
 }

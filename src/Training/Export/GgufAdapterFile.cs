@@ -1,6 +1,8 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Runtime.InteropServices;
 using TokenMill.Shared.Domain;
 using TokenMill.Shared.Formats.Gguf;
+using TokenMill.Shared.Formats.HuggingFace;
 
 namespace TokenMill.Training.Export;
 
@@ -13,8 +15,7 @@ public static class GgufAdapterFile
     /// <exception cref="RefusedException">DoRA, or an adapter on a head that is tied to the embeddings: neither fits the format.</exception>
     public static void Write(string path, AdapterWeights adapter, GgufFile model)
     {
-        if (adapter.Config.Dora)
-            throw new RefusedException("adapter-unsupported", "DoRA does not fit into a GGUF adapter", "merge it into its base: export --format gguf");
+        if (!CanHold(adapter.Config, out var why)) throw new RefusedException("adapter-unsupported", why, "merge it into its base: export --format gguf");
         var order = new TensorOrder(model);
         var config = adapter.Config;
         var alpha = config.RankStabilised ? config.Alpha * Math.Sqrt(config.Rank) : config.Alpha;
@@ -38,6 +39,15 @@ public static class GgufAdapterFile
             Add(writer, name + ".lora_b", [module.Rank, module.Outputs], b);
         }
         writer.Save(path);
+    }
+
+    /// <summary>GGUF knows A and B alone.</summary>
+    public static bool CanHold(PeftConfig config, [NotNullWhen(false)] out string? why)
+    {
+        why = config.Dora ? "DoRA does not fit into a GGUF adapter, which has no place for magnitudes"
+            : config.ModulesToSave.Count > 0 ? $"a GGUF adapter has no place for modules that were trained whole ({string.Join(", ", config.ModulesToSave)})"
+            : null;
+        return why is null;
     }
 
     private static void Add(GgufWriter writer, string name, long[] dimensions, float[] values) =>

@@ -18,10 +18,12 @@ public static class ModelTensors
     {
         var order = adapter is null ? null : new TensorOrder(model);
         var adapted = (adapter?.Modules ?? []).ToDictionary(m => order!.Family.ToGguf(m.Module + ".weight")!);
+        var saved = (adapter?.Saved ?? []).ToDictionary(w => order!.Family.ToGguf(w.Name)!);
         if (adapted.Keys.FirstOrDefault(k => k == "token_embd.weight" || model.Find(k) is null) is { } impossible)
             throw new RefusedException("adapter-base-mismatch", $"an adapter on {impossible} cannot be merged into this model", "leave embeddings, and a head tied to them, out of the adapter's targets");
         return [.. model.Tensors.Select(tensor => adapted.TryGetValue(tensor.Name, out var lora)
             ? new ModelTensor(tensor.Name, tensor.Dimensions, sink => ReadMerged(model, tensor, lora, adapter!, order!, sink))
+            : saved.TryGetValue(tensor.Name, out var weight) ? Trained(tensor.Name, weight, order!.ToGguf)
             : Unchanged(model, tensor))];
     }
 
@@ -61,7 +63,7 @@ public static class ModelTensors
         var scale = (float)adapter.Config.ScaleOf(lora.Module);
         var b = lora.B.ToArray();                                                // (outputs, rank)
         order.ToGguf(tensor.Name, b, rank);
-        var magnitude = adapter.Magnitudes.GetValueOrDefault(lora.Module)?.ToArray();
+        var magnitude = lora.Magnitude?.ToArray();
         if (magnitude is not null) order.ToGguf(tensor.Name, magnitude, 1);
 
         var change = new float[width];

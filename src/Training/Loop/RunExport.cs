@@ -14,18 +14,17 @@ internal sealed class RunExport(FineTuneSpec spec, ModelSource source, CausalMod
 {
     public IEnumerable<ExportEvent> Write()
     {
-        // The default list means an adapter; where all weights are trained, the model is the result.
-        IReadOnlyList<string> kinds = adapter is null && SpecCheck.IsDefault(spec.Export) ? ["merged"] : spec.Export;
+        var kinds = spec.Export ?? (adapter is null ? ["merged"] : GgufAdapterFile.CanHold(adapter.Config, out _) ? ["peft", "gguf-lora"] : ["peft", "merged"]);
         if (kinds.Count == 0) yield break;
         using var file = GgufFile.Open(source.TokenizerPath);
-        var weights = adapter is null ? null : AdapterWeights.Of(adapter, spec.Adapter.Dropout, file.Metadata.TryString("general.name"));
+        var weights = adapter is null ? null : AdapterWeights.Of(adapter, model, file.Metadata.TryString("general.name"));
         foreach (var kind in kinds)
         {
             cancellationToken.ThrowIfCancellationRequested();
             var path = Path.GetFullPath(Path.Combine(folder, kind switch { "peft" => "adapter", "gguf-lora" => "adapter.gguf", _ => "model.gguf" }));
             switch (kind)
             {
-                case "peft": PeftFolder.Write(path, weights!); break;
+                case "peft": PeftFolder.Write(path, weights!, file); break;
                 case "gguf-lora": GgufAdapterFile.Write(path, weights!, file); break;
                 default: WriteModel(path, file, weights); break;
             }

@@ -2,7 +2,10 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using TokenMill.Shared.Domain;
 using TokenMill.Shared.Formats.JsonLines;
+using TokenMill.Shared.Formats.HuggingFace;
 using TokenMill.Shared.Jobs;
+using TokenMill.Training.Export;
+using TokenMill.Training.Lora;
 
 namespace TokenMill.Training.Loop;
 
@@ -45,13 +48,12 @@ public static class SpecCheck
         if (spec.EvaluateEvery is < 1) yield return "evaluate_every: at least 1 step";
         foreach (var mistake in Stopping(spec)) yield return mistake;
         if (!(spec.NeftuneAlpha is >= 0 and <= 1000)) yield return $"neftune_alpha: {spec.NeftuneAlpha} is not from 0 to 1000";
-        foreach (var kind in spec.Export.Where(kind => !Exports.Contains(kind))) yield return $"export: '{kind}' is not {string.Join(", ", Exports)}";
-        if (spec.Adapter.Type == "none" && spec.Export.FirstOrDefault(kind => kind is "peft" or "gguf-lora") is { } lora && !IsDefault(spec.Export))
+        foreach (var kind in (spec.Export ?? []).Where(kind => !Exports.Contains(kind))) yield return $"export: '{kind}' is not {string.Join(", ", Exports)}";
+        if (spec.Adapter.Type == "none" && spec.Export?.FirstOrDefault(kind => kind is "peft" or "gguf-lora") is { } lora)
             yield return $"export: there is no adapter to write as {lora} when all weights are trained; take merged";
+        if (spec.Adapter.Type != "none" && spec.Export?.Contains("gguf-lora") == true && !GgufAdapterFile.CanHold(LoraAdapter.ConfigOf(spec.Adapter), out var why))
+            yield return $"export: gguf-lora: {why}; take peft and merged";
     }
-
-    /// <summary>The default list means adapters; with all weights it stands for merged.</summary>
-    public static bool IsDefault(IReadOnlyList<string> exports) => exports.SequenceEqual(["peft", "gguf-lora"]);
 
     private static IEnumerable<string> Model(JsonNode model)
     {
@@ -73,13 +75,32 @@ public static class SpecCheck
 
     private static IEnumerable<string> Adapter(AdapterSpec adapter)
     {
-        if (adapter.Type is "dora" or "qlora") yield return $"adapter.type: {adapter.Type} is not available yet; lora, rslora and none are";
-        else if (adapter.Type is not ("lora" or "rslora" or "none")) yield return $"adapter.type: '{adapter.Type}' is not lora, rslora or none";
+        if (adapter.Type is "qlora") yield return $"adapter.type: {adapter.Type} is not available yet; lora, rslora, dora and none are";
+        else if (adapter.Type is not ("lora" or "rslora" or "dora" or "none")) yield return $"adapter.type: '{adapter.Type}' is not lora, rslora, dora or none";
+        if (adapter.Targets is { } targets && WhyNotTargets(targets) is { } mistake) yield return mistake;
+        foreach (var (name, pattern) in adapter.RankPattern.Keys.Select(p => ("rank_pattern", p)).Concat(adapter.AlphaPattern.Keys.Select(p => ("alpha_pattern", p))).Concat(adapter.ModulesToSave.Select(p => ("modules_to_save", p))))
+            if (!ModulePattern.IsValid(pattern)) yield return $"adapter.{name}: '{pattern}' is neither a module nor a pattern";
+        foreach (var (pattern, rank) in adapter.RankPattern) if (rank is < 1 or > 4096) yield return $"adapter.rank_pattern: {pattern}: {rank} is not from 1 to 4096";
+        foreach (var (pattern, alpha) in adapter.AlphaPattern) if (!(alpha > 0)) yield return $"adapter.alpha_pattern: {pattern}: {alpha} is not more than 0";
+        if (adapter.ModulesToSave.Count > 0 && adapter.Type == "none") yield return "adapter.modules_to_save: everything is trained when adapter.type is none";
         if (adapter.Rank is < 1 or > 4096) yield return "adapter.rank: from 1 to 4096";
         if (!(adapter.Alpha > 0)) yield return "adapter.alpha: more than 0";
         if (!(adapter.Dropout is >= 0 and < 1)) yield return "adapter.dropout: from 0 to less than 1";
         if (adapter.Init is { } init && !Directory.Exists(init)) yield return $"adapter.init: the folder {init} does not exist";
         if (adapter.Init is not null && adapter.Type == "none") yield return "adapter.init: there is no adapter when all weights are trained";
+    }
+
+    private static string? WhyNotTargets(JsonNode targets)
+    {
+        try
+        {
+            LoraAdapter.Patterns(targets);
+            return null;
+        }
+        catch (RefusedException e)
+        {
+            return e.Error.Message;
+        }
     }
 
     private static IEnumerable<string> Data(FineTuneSpec spec)

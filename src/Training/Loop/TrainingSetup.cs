@@ -1,4 +1,7 @@
+using TokenMill.Shared.Domain;
+using TokenMill.Shared.Formats.HuggingFace;
 using TokenMill.Shared.Jobs;
+using TokenMill.Training.Export;
 using TokenMill.Training.Lora;
 using TokenMill.Training.Models;
 
@@ -13,7 +16,7 @@ internal sealed class TrainingSetup : IDisposable
     private TrainingSetup(CausalModel model, LoraAdapter? adapter, FineTuneSpec spec)
     {
         (Model, Adapter) = (model, adapter);
-        Optimizer = new AdamW(adapter?.Parameters() ?? model.Parameters(), spec.Optimizer);
+        Optimizer = new AdamW((adapter?.Parameters() ?? []).Concat(model.Parameters()), spec.Optimizer);
         Step = new TrainingStep(model, Optimizer, spec.Clip, new Regularization
         {
             Dropout = adapter is null ? 0 : spec.Adapter.Dropout,
@@ -34,9 +37,15 @@ internal sealed class TrainingSetup : IDisposable
     public static TrainingSetup Build(FineTuneSpec spec, ModelSource source, ModelConfig config, CancellationToken cancellationToken)
     {
         var type = ModelLoading.Resolve(spec.Dtype);
-        var trainsAdapter = spec.Adapter.Type != "none" && !source.IsRandom;
-        var model = source.Build(config, trainsAdapter ? ModelUse.Adapters(type) : ModelUse.AllWeights(type), cancellationToken);
-        var adapter = !trainsAdapter ? null : spec.Adapter.Init is { } init ? LoraAdapter.Load(model, source.TokenizerPath, init, trains: true) : LoraAdapter.Create(model, spec.Adapter, spec.Seed);
+        if (spec.Adapter.Type == "none" || source.IsRandom) return new TrainingSetup(source.Build(config, ModelUse.AllWeights(type), [], cancellationToken), null, spec);
+
+        var given = spec.Adapter.Init is { } init ? AdapterWeights.Load(init, source.TokenizerPath) : null;
+        var kind = given?.Config ?? LoraAdapter.ConfigOf(spec.Adapter);
+        if (!GgufAdapterFile.CanHold(kind, out var why) && spec.Export?.Contains("gguf-lora") == true) throw new RefusedException("bad-spec", $"export: gguf-lora: {why}", "take peft and merged");
+        var model = source.Build(config, ModelUse.Adapters(type).For(kind), given?.Saved ?? [], cancellationToken);
+        if (kind.ModulesToSave.FirstOrDefault(pattern => !model.Parameters().Any(p => ModulePattern.Matches(pattern, p.Name[..^".weight".Length]))) is { } unknown)
+            throw new RefusedException("bad-spec", $"adapter.modules_to_save: '{unknown}' is no module that this model trains whole", $"choose from {string.Join(", ", model.WholeModules())}");
+        var adapter = given is null ? LoraAdapter.Create(model, spec.Adapter, spec.Seed) : LoraAdapter.Attach(model, given, trains: true);
         ProcessMemory.ReturnFreed();                        // the fp32 copies that weights were packed from
         return new TrainingSetup(model, adapter, spec);
     }

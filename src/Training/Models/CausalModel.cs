@@ -1,4 +1,5 @@
 using TokenMill.Shared.ChatTemplates;
+using TokenMill.Shared.Formats.HuggingFace;
 using TokenMill.Training.Data;
 using TokenMill.Training.Lora;
 using TokenMill.Training.Torch;
@@ -11,6 +12,8 @@ namespace TokenMill.Training.Models;
 /// </summary>
 public sealed class CausalModel : IDisposable
 {
+    private const string EmbeddingName = "model.embed_tokens", HeadName = "lm_head";
+
     private readonly ModelUse _use;
     private readonly Tensor _embedding;                 // (vocabulary, hidden): the model's format, or the fp32 master where it is trained
     private readonly Tensor _norm;
@@ -23,36 +26,42 @@ public sealed class CausalModel : IDisposable
     {
         (Config, _use, _rotary) = (config, use, new RotaryTables(config));
         _head = new PackedWeight(config.VocabularySize, config.HiddenSize, use.Type, use.Trains);
+        var trainsEmbedding = use.TrainsModule(EmbeddingName);
         using (var scope = new TensorScope())
         {
             var table = _head.Source();
             source.Read("token_embd.weight", table, config.HiddenSize);
-            _embedding = scope.Keep(Operators.Convert(Tensor.From(table, config.VocabularySize, config.HiddenSize), use.TrainsWeights ? TensorType.Float32 : use.Type));
-            if (!config.TiedHead) source.Read("output.weight", table, config.HiddenSize);
-            if (use.TrainsWeights) _headMaster = config.TiedHead ? _embedding : scope.Keep(Tensor.From(table, config.VocabularySize, config.HiddenSize));
+            _embedding = scope.Keep(Operators.Convert(Tensor.From(table, config.VocabularySize, config.HiddenSize), trainsEmbedding ? TensorType.Float32 : use.Type));
+            if (config.TiedHead) _headMaster = trainsEmbedding ? _embedding : null;
+            else
+            {
+                source.Read("output.weight", table, config.HiddenSize);
+                if (use.TrainsModule(HeadName)) _headMaster = scope.Keep(Tensor.From(table, config.VocabularySize, config.HiddenSize));
+            }
         }
-        if (use.TrainsWeights)
-        {
-            _embedding.RequireGradient();
-            _headMaster!.RequireGradient();
-        }
+        if (trainsEmbedding) _embedding.RequireGradient();
+        _headMaster?.RequireGradient();
         _head.Pack();
-        _norm = Norm(source, "output_norm.weight", config.HiddenSize, use);
+        _norm = Norm(source, "output_norm.weight", config.HiddenSize);
         _layers = [.. Enumerable.Range(0, config.Layers).Select(index => new DecoderLayer(config, index, source, use))];
+        foreach (var norm in Norms().Where(Trains)) norm.Value.RequireGradient();
     }
 
     public ModelConfig Config { get; }
 
     public TensorType Type => _use.Type;
 
-    /// <summary>The weights, where all of them are trained; adapters have their own parameters.</summary>
+    /// <summary>The weights that are trained: all, or the whole modules beside adapters, which have parameters of their own.</summary>
     public IEnumerable<Parameter> Parameters()
     {
-        if (!_use.TrainsWeights) yield break;
-        yield return new Parameter("model.embed_tokens.weight", _embedding, Decays: true);
-        if (!Config.TiedHead) yield return new Parameter("lm_head.weight", _headMaster!, Decays: true);
-        foreach (var parameter in Norms().Concat(_layers.SelectMany(layer => layer.Linears).SelectMany(linear => linear.Parameters()))) yield return parameter;
+        if (_use.TrainsModule(EmbeddingName)) yield return new Parameter($"{EmbeddingName}.weight", _embedding, Decays: true);
+        if (!Config.TiedHead && _headMaster is not null) yield return new Parameter($"{HeadName}.weight", _headMaster, Decays: true);
+        foreach (var parameter in Norms().Where(Trains).Concat(_layers.SelectMany(layer => layer.Linears).SelectMany(linear => linear.Parameters()))) yield return parameter;
     }
+
+    /// <summary>Modules that can be trained whole beside adapters, by the last words of their names.</summary>
+    public IEnumerable<string> WholeModules() =>
+        Norms().Select(norm => ModulePattern.LastWord(norm.Name[..^".weight".Length])).Concat(Config.TiedHead ? ["embed_tokens (the output layer is tied to it)"] : ["embed_tokens", HeadName]).Distinct();
 
     /// <summary>Every place an adapter can sit on.</summary>
     public IEnumerable<AdapterSite> AdapterSites() => _layers.SelectMany(layer => layer.Linears).SelectMany(linear => linear.Sites());
@@ -60,18 +69,16 @@ public sealed class CausalModel : IDisposable
     /// <summary>The trained weights in Hugging Face's names and shapes, for export.</summary>
     public IEnumerable<TrainedWeight> Weights()
     {
-        if (!_use.TrainsWeights) yield break;
-        yield return new TrainedWeight("model.embed_tokens.weight", [Config.VocabularySize, Config.HiddenSize], _embedding.ToFloats);
-        if (!Config.TiedHead) yield return new TrainedWeight("lm_head.weight", [Config.VocabularySize, Config.HiddenSize], _headMaster!.ToFloats);
-        foreach (var norm in Norms()) yield return new TrainedWeight(norm.Name, [(int)norm.Value.Count], norm.Value.ToFloats);
+        if (_use.TrainsModule(EmbeddingName)) yield return new TrainedWeight($"{EmbeddingName}.weight", [Config.VocabularySize, Config.HiddenSize], _embedding.ToFloats);
+        if (!Config.TiedHead && _headMaster is not null) yield return new TrainedWeight($"{HeadName}.weight", [Config.VocabularySize, Config.HiddenSize], _headMaster.ToFloats);
+        foreach (var norm in Norms().Where(Trains)) yield return new TrainedWeight(norm.Name, [(int)norm.Value.Count], norm.Value.ToFloats);
         foreach (var weight in _layers.SelectMany(layer => layer.Linears).SelectMany(linear => linear.Weights())) yield return weight;
     }
 
     /// <summary>Takes over what the optimizer has changed.</summary>
     public void Repack()
     {
-        if (_headMaster is null) return;
-        _head.Pack(_headMaster);
+        if (_headMaster is not null) _head.Pack(_headMaster);
         foreach (var linear in _layers.SelectMany(layer => layer.Linears)) linear.Repack();
     }
 
@@ -133,12 +140,11 @@ public sealed class CausalModel : IDisposable
         foreach (var layer in _layers) layer.Dispose();
     }
 
-    internal static Tensor Norm(IWeightSource source, string name, int width, ModelUse use)
+    internal static Tensor Norm(IWeightSource source, string name, int width)
     {
         var values = new float[width];
         source.Read(name, values, 1);
-        var norm = Tensor.From(values, width);
-        return use.TrainsWeights ? norm.RequireGradient() : norm;
+        return Tensor.From(values, width);
     }
 
     private (Tensor Stream, Tensor Delta) Run(int[] ids, IAttention attention, Regularization regularization, Tensor? noise = null)
@@ -183,4 +189,6 @@ public sealed class CausalModel : IDisposable
     }
 
     private IEnumerable<Parameter> Norms() => _layers.SelectMany(layer => layer.Norms()).Append(new Parameter("model.norm.weight", _norm, Decays: false));
+
+    private bool Trains(Parameter parameter) => _use.TrainsModule(parameter.Name[..^".weight".Length]);
 }

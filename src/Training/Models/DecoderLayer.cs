@@ -25,7 +25,7 @@ public sealed class DecoderLayer : IDisposable
         Tensor? Norm(string name, int width, bool has = true)
         {
             if (!has) return null;
-            var norm = CausalModel.Norm(source, $"{block}.{name}.weight", width, use);
+            var norm = CausalModel.Norm(source, $"{block}.{name}.weight", width);
             _norms.Add(new Parameter(family.FromGguf($"{block}.{name}.weight")!, norm, Decays: false));
             return norm;
         }

@@ -14,6 +14,7 @@ public sealed class FusedLinear : IDisposable
     private readonly PackedWeight _weight;
     private readonly Tensor? _master, _bias;
     private readonly LoraPair?[] _adapters;
+    private readonly float[]? _rowLengths;              // of the frozen weight, for DoRA
 
     /// <param name="layer">Hugging Face's name of the layer, such as model.layers.3.</param>
     /// <param name="block">GGUF's name of it, such as blk.3.</param>
@@ -32,6 +33,7 @@ public sealed class FusedLinear : IDisposable
                 source.Read($"{block}.{projection.GgufName}.bias", bias.AsSpan(row, projection.Outputs), 1, projection.PermutedHeads);
             row += projection.Outputs;
         }
+        if (use.MeasuresRows) _rowLengths = Magnitude.LengthsOf(weight, inputs);
         if (bias is not null) _bias = Tensor.From(bias, outputs);
         if (use.TrainsWeights)
         {
@@ -50,8 +52,15 @@ public sealed class FusedLinear : IDisposable
     }
 
     /// <summary>The places an adapter can sit on: module name, inputs, outputs.</summary>
-    public IEnumerable<AdapterSite> Sites() =>
-        _projections.Select((projection, index) => new AdapterSite($"{_layer}.{projection.Module}", projection.ShortName, (int)_weight.Inputs, projection.Outputs, pair => _adapters[index] = pair));
+    public IEnumerable<AdapterSite> Sites() => _projections.Select((projection, index) =>
+        new AdapterSite($"{_layer}.{projection.Module}", projection.ShortName, (int)_weight.Inputs, projection.Outputs, pair =>
+        {
+            _adapters[index] = pair;
+            Measure(index);
+        })
+        {
+            RowLengths = _rowLengths?[FirstRow(index)..(FirstRow(index) + projection.Outputs)],
+        });
 
     /// <summary>x (T, inputs) → (T, outputs).</summary>
     public Tensor Forward(Tensor x, double dropout, ulong seed)
@@ -63,13 +72,15 @@ public sealed class FusedLinear : IDisposable
             if (_adapters[i] is { } pair) parts[count++] = new(pair.A, pair.B, row, _projections[i].Outputs, pair.Scale);
             row += _projections[i].Outputs;
         }
-        return FusedOperators.Linear(x, _weight, _master, _bias, parts[..count], dropout, seed);
+        if (_adapters.All(pair => pair?.Magnitude is null)) return FusedOperators.Linear(x, _weight, _master, _bias, parts[..count], dropout, seed);
+        return FusedOperators.ScaleOutputs(FusedOperators.Linear(x, _weight, null, null, parts[..count], dropout, seed), DirectionFactors(), _bias);
     }
 
     /// <summary>Takes over what the optimizer has changed.</summary>
     public void Repack()
     {
         if (_master is not null) _weight.Pack(_master);
+        for (var i = 0; i < _adapters.Length; i++) Measure(i);
     }
 
     /// <summary>The trained weights under Hugging Face's names, each in its own shape.</summary>
@@ -91,6 +102,19 @@ public sealed class FusedLinear : IDisposable
         _weight.Dispose();
         _master?.Dispose();
         _bias?.Dispose();
+    }
+
+    private int FirstRow(int projection) => _projections.Take(projection).Sum(p => p.Outputs);
+
+    /// <summary>DoRA: wanted length over measured length of each output (outputs); 1 where there is no magnitude.</summary>
+    private Tensor DirectionFactors() => Operators.Concatenate([.. _adapters.Select((pair, i) => pair?.Magnitude is { } magnitude
+        ? magnitude.Factors()
+        : Tensor.From([.. Enumerable.Repeat(1f, _projections[i].Outputs)], _projections[i].Outputs))]);
+
+    private void Measure(int projection)
+    {
+        if (_adapters[projection] is not { Magnitude: { } magnitude } pair) return;
+        magnitude.Measure(pair, _weight, FirstRow(projection), _rowLengths.AsSpan(FirstRow(projection), _projections[projection].Outputs));
     }
 
     private static float[] Rows(Tensor tensor, int first, int rows)

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json.Nodes;
 using TokenMill.Shared.Domain;
 using TokenMill.Shared.Formats.Families;
@@ -26,6 +27,10 @@ public sealed record ModelConfig
     /// <summary>How the scores of a layer are made.</summary>
     public AttentionScores Scores(int layer) =>
         new(Traits.AttentionScale ?? 1 / MathF.Sqrt(HeadDim), Traits.AttentionSoftcap, Traits.IsWindowed(layer) ? Traits.Window : 0);
+
+    /// <summary>False for modules of layers that the model was built without, to probe what a layer costs.</summary>
+    public bool HasModule(string module) =>
+        !module.StartsWith("model.layers.", StringComparison.Ordinal) || int.Parse(module.Split('.')[2], CultureInfo.InvariantCulture) < Layers;
 
     public int QueryWidth => Heads * HeadDim;
     public int KeyWidth => KeyValueHeads * HeadDim;

@@ -1,6 +1,7 @@
 using TokenMill.Shared.Domain;
 using TokenMill.Shared.Formats.Gguf;
 using TokenMill.Shared.Jobs;
+using TokenMill.Training.Export;
 using TokenMill.Training.Torch;
 
 namespace TokenMill.Training.Models;
@@ -8,12 +9,12 @@ namespace TokenMill.Training.Models;
 /// <summary>From a file to a model.</summary>
 public static class ModelLoading
 {
-    /// <summary>Checks a GGUF file in full and builds its model.</summary>
-    public static CausalModel Load(string path, ModelUse use)
+    /// <summary>Checks a GGUF file in full and builds its model, with the whole modules of an adapter that was made for it.</summary>
+    public static CausalModel Load(string path, ModelUse use, AdapterWeights? adapter = null)
     {
         using var file = GgufFile.Open(path);
         GgufModel.Check(file);
-        return new CausalModel(ModelConfig.FromGguf(file), new GgufWeights(file), use);
+        return new CausalModel(ModelConfig.FromGguf(file), new SavedWeights(new GgufWeights(file), file, adapter?.Saved ?? []), use.For(adapter?.Config));
     }
 
     /// <summary>The format to compute in: what was asked for, or the faster one this processor has.</summary>

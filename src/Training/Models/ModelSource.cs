@@ -47,11 +47,12 @@ public sealed record ModelSource
         return ModelConfig.FromGguf(file);
     }
 
-    public CausalModel Build(ModelConfig config, ModelUse use, CancellationToken cancellationToken)
+    /// <param name="saved">Weights that an adapter brings along in place of the file's.</param>
+    public CausalModel Build(ModelConfig config, ModelUse use, IReadOnlyList<TrainedWeight> saved, CancellationToken cancellationToken)
     {
         if (_random is not null) return new CausalModel(config, new RandomWeights(_seed, _random["initializer_range"]?.GetValue<double>() ?? DefaultDeviation, cancellationToken), use);
         using var file = GgufFile.Open(TokenizerPath);
-        return new CausalModel(config, new GgufWeights(file, cancellationToken), use);
+        return new CausalModel(config, new SavedWeights(new GgufWeights(file, cancellationToken), file, saved), use);
     }
 
     public LlamaVocabulary Vocabulary() => LlamaVocabulary.Load(TokenizerPath);

@@ -25,8 +25,4 @@ public sealed record Projection(string Module, string GgufName, int Outputs, int
     public static IReadOnlyList<Projection> AttentionOutput(ModelConfig config) => [new("self_attn.o_proj", "attn_output", config.HiddenSize, 0)];
 
     public static IReadOnlyList<Projection> Down(ModelConfig config) => [new("mlp.down_proj", "ffn_down", config.HiddenSize, 0)];
-
-    /// <summary>Names that adapters may aim at.</summary>
-    public static IReadOnlyList<string> Targets(ModelConfig config) =>
-        [.. new[] { QueryKeyValue(config), AttentionOutput(config), GateUp(config), Down(config) }.SelectMany(p => p).Select(p => p.ShortName)];
 }

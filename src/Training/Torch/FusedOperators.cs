@@ -77,6 +77,14 @@ public static unsafe class FusedOperators
         return new Tensor(output);
     }
 
+    /// <summary>x (T, outputs) → x·factor + bias, a factor (outputs) and a bias for each output.</summary>
+    public static Tensor ScaleOutputs(Tensor x, Tensor factor, Tensor? bias)
+    {
+        Check(tm_scale_outputs(x.Handle, factor.Handle, Tensor.OrNull(bias), out var output));
+        GC.KeepAlive(bias);
+        return new Tensor(output);
+    }
+
     /// <summary>activation(gate)·up: (T, 2·width) → (T, width).</summary>
     public static Tensor GatedUnit(Tensor gateUp, GateActivation activation)
     {

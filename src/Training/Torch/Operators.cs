@@ -28,6 +28,11 @@ public static unsafe class Operators
     /// <summary>Tensors of as many rows beside each other.</summary>
     public static Tensor JoinColumns(params Tensor[] parts) => Call("aten::cat", "", parts, 1L);
 
+    public static Tensor Divide(Tensor x, Tensor y) => Call("aten::div", "Tensor", x, y);
+
+    /// <summary>Vectors behind each other.</summary>
+    public static Tensor Concatenate(params Tensor[] parts) => Call("aten::cat", "", parts, 0L);
+
     public static Tensor Sum(Tensor x) => Call("aten::sum", "", x, null);
 
     public static Tensor MatrixProduct(Tensor x, Tensor y) => Call("aten::mm", "", x, y);

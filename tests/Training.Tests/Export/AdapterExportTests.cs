@@ -46,7 +46,7 @@ public sealed class AdapterExportTests(ITestOutputHelper output) : IDisposable
         foreach (var source in (string[])[PeftFolderOf(family), Golden(family, "lora/adapter_final.gguf")])
         {
             var folder = Path.Combine(_scratch, Guid.NewGuid().ToString("N"));
-            PeftFolder.Write(folder, AdapterWeights.Load(source, model));
+            PeftFolder.Write(folder, AdapterWeights.Load(source, model), model);
 
             using var written = PeftAdapter.Open(folder);
             using var original = SafetensorsFile.Open(Golden(family, "lora/adapter_final.safetensors"));
@@ -60,7 +60,7 @@ public sealed class AdapterExportTests(ITestOutputHelper output) : IDisposable
     public void Peft_Config_HasTheFieldsThatPeftReads()
     {
         using var model = GgufFile.Open(Golden("llama-tied", "model.gguf"));
-        PeftFolder.Write(_scratch, AdapterWeights.Load(PeftFolderOf("llama-tied"), model));
+        PeftFolder.Write(_scratch, AdapterWeights.Load(PeftFolderOf("llama-tied"), model), model);
         var ours = JsonNode.Parse(File.ReadAllText(Path.Combine(_scratch, PeftConfig.FileName)))!.AsObject();
         var peft = JsonNode.Parse(File.ReadAllText(Golden("llama-tied", "lora/adapter_config.json")))!.AsObject();
         foreach (var (key, value) in ours)
@@ -189,12 +189,12 @@ public sealed class AdapterExportTests(ITestOutputHelper output) : IDisposable
         var dora = plain with
         {
             Config = plain.Config with { Dora = true },
-            Magnitudes = plain.Modules.ToDictionary(m => m.Module, m => Enumerable.Range(1, m.Outputs).Select(i => (float)i).ToArray()),
+            Modules = [.. plain.Modules.Select(m => m with { Magnitude = [.. Enumerable.Range(1, m.Outputs).Select(i => (float)i)] })],
         };
         Assert.Equal("adapter-unsupported", Assert.Throws<RefusedException>(() => GgufAdapterFile.Write(Path.Combine(_scratch, "dora.gguf"), dora, model)).Error.Code);
 
         var folder = Path.Combine(_scratch, "dora");
-        PeftFolder.Write(folder, dora);
+        PeftFolder.Write(folder, dora, model);
         var merged = ModelTensors.Merge(model, AdapterWeights.Load(folder, model)).Single(t => t.Name == "blk.1.attn_k.weight").ReadAll();
         RotaryOrder.FromGguf(merged, 2, 64);
         for (var row = 0; row < 32; row++) Assert.Equal(row + 1, Math.Sqrt(merged.Skip(row * 64).Take(64).Sum(v => (double)v * v)), 1e-4);

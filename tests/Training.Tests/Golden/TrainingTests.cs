@@ -1,6 +1,7 @@
 using System.Text.Json.Nodes;
 using TokenMill.Shared.ChatTemplates;
 using TokenMill.Shared.Jobs;
+using TokenMill.Training.Export;
 using TokenMill.Training.Loop;
 using TokenMill.Testing;
 using TokenMill.Training.Lora;
@@ -29,7 +30,7 @@ public sealed class TrainingTests(ITestOutputHelper output)
         var optimizer = new OptimizerSpec { LearningRate = (double)settings["lr"]!, Betas = settings["betas"].Doubles(), Epsilon = (double)settings["eps"]!, WeightDecay = (double)settings["weight_decay"]! };
         var path = Reference.Locate("models/SmolLM2-135M-Instruct-Q4_1.gguf");
         using var run = new GoldenRun(path, type, optimizer, new ScheduleSpec { Name = "constant" }, (double)settings["clip"]!, 20,
-            model => LoraAdapter.Load(model, path, Path.Combine(folder, "adapter_init"), trains: true));
+            model => LoraAdapter.Attach(model, AdapterWeights.Load(Path.Combine(folder, "adapter_init"), path), trains: true));
         double worstLoss = 0, worstNorm = 0, totalLoss = 0;
         foreach (var (batch, log) in golden["batches"]!.AsArray().Zip(golden["log"]!.AsArray()))
         {
@@ -193,7 +194,7 @@ public sealed class TrainingTests(ITestOutputHelper output)
         var schedule = new ScheduleSpec { Name = (string)settings["schedule"]!, WarmupSteps = (int)settings["warmup_steps"]! };
         var path = Reference.Locate($"golden/families/{family}/model.gguf");
         return new GoldenRun(path, TensorType.Float32, optimizer, schedule, (double)settings["max_grad_norm"]!, steps,
-            lora ? model => LoraAdapter.Load(model, path, GoldenRun.PeftFolder(Reference.Locate($"golden/families/{family}/lora"), "adapter_init.safetensors"), trains: true) : null);
+            lora ? model => LoraAdapter.Attach(model, AdapterWeights.Load(GoldenRun.PeftFolder(Reference.Locate($"golden/families/{family}/lora"), "adapter_init.safetensors"), path), trains: true) : null);
     }
 
     private void Compare(GoldenRun run, JsonNode golden, IEnumerable<IReadOnlyList<EncodedExample>[]> steps, Action? afterStep = null)

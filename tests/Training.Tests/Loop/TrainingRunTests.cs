@@ -151,7 +151,7 @@ public sealed class TrainingRunTests(RunFixture fixture, ITestOutputHelper outpu
         {
             spec["model"] = "/nowhere/model.gguf";
             spec["batch_size"] = 0;
-            spec["adapter"] = new JsonObject { ["type"] = "qlora", ["rank"] = 0, ["dropout"] = 1 };
+            spec["adapter"] = new JsonObject { ["type"] = "loha", ["rank"] = 0, ["dropout"] = 1 };
             spec["optimizer"] = new JsonObject { ["name"] = "adamw8bit", ["learning_rate"] = -1, ["betas"] = new JsonArray(0.9) };
             spec["schedule"] = new JsonObject { ["name"] = "step" };
             spec["device"] = "cuda:0";
@@ -191,11 +191,13 @@ public sealed class TrainingRunTests(RunFixture fixture, ITestOutputHelper outpu
     [Theory]
     [InlineData("q_proj", "v_proj")]
     [InlineData("down_proj")]
+    [InlineData("model.layers.1.mlp.down_proj")]
+    [InlineData("model.layers.0.self_attn.q_proj", "model.layers.0.self_attn.k_proj", "v_proj")]
     public void Adapter_SitsOnTheTargetsAskedFor(params string[] targets)
     {
         using var model = ModelLoading.Load(fixture.Model, ModelUse.Adapters(TensorType.Float32));
         using var adapter = LoraAdapter.Create(model, new AdapterSpec { Rank = 2, Targets = new JsonArray([.. targets.Select(target => (JsonNode)target)]) }, 1);
-        Assert.Equal(targets.Order(), adapter.Targets.Order());
+        Assert.Equal(targets.Order(), adapter.Config.Targets.Order());
         Assert.All(adapter.Weights(), pair => Assert.True(pair.B.All(value => value == 0) && pair.A.All(value => Math.Abs(value) <= 1 / MathF.Sqrt(pair.Inputs)) && pair.A.Distinct().Count() > pair.A.Length / 2));
         var error = Assert.Throws<RefusedException>(() => LoraAdapter.Create(model, new AdapterSpec { Targets = new JsonArray("w_pack") }, 1)).Error;
         Assert.Contains("q_proj", error.Remedy, StringComparison.Ordinal);

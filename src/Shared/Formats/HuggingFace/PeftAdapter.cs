@@ -12,6 +12,9 @@ public sealed class PeftAdapter : IDisposable
 
     private PeftAdapter(PeftConfig config, SafetensorsFile weights, SortedDictionary<string, PeftPair> pairs) => (Config, Weights, Pairs) = (config, weights, pairs);
 
+    /// <summary>Weights of the modules that were trained whole, by the base's names ("lm_head.weight").</summary>
+    public IReadOnlyDictionary<string, SafetensorsTensor> Saved => Weights.Tensors.Where(t => IsSaved(Config, t.Name)).ToDictionary(t => t.Name[Prefix.Length..]);
+
     public PeftConfig Config { get; }
     public SafetensorsFile Weights { get; }
     public IReadOnlyDictionary<string, PeftPair> Pairs { get; }
@@ -20,6 +23,8 @@ public sealed class PeftAdapter : IDisposable
         File.Exists(Path.Combine(path, PeftConfig.FileName)) || File.Exists(Path.Combine(path, WeightsName)) || File.Exists(Path.Combine(path, "adapter_model.bin"));
 
     public static string TensorName(string module, char matrix) => $"{Prefix}{module}.lora_{matrix}.weight";
+
+    public static string SavedName(string weight) => Prefix + weight;
 
     public static string MagnitudeName(string module) => $"{Prefix}{module}.lora_magnitude_vector.weight";
 
@@ -66,10 +71,10 @@ public sealed class PeftAdapter : IDisposable
     private static SortedDictionary<string, PeftPair> ReadPairs(PeftConfig config, SafetensorsFile weights)
     {
         var pairs = new SortedDictionary<string, PeftPair>(StringComparer.Ordinal);
-        foreach (var tensor in weights.Tensors)
+        foreach (var tensor in weights.Tensors.Where(t => !IsSaved(config, t.Name) && !(config.TiesEmbeddings && t.Name == SavedName("lm_head.weight"))))
         {
             if (Module(tensor.Name) is not var (module, part))
-                throw Refuse(tensor.Name, "adapter-unsupported", $"{tensor.Name} is no matrix of LoRA on a linear layer", "supported are LoRA and rsLoRA on linear layers; other methods can be merged into their base first");
+                throw Refuse(tensor.Name, "adapter-unsupported", $"{tensor.Name} is no matrix of LoRA on a linear layer", "supported are LoRA, rsLoRA and DoRA on linear layers; other methods can be merged into their base first");
             if (part == "lora_magnitude_vector" && config.Dora) continue;
             var other = TensorName(module, part == "lora_A" ? 'B' : 'A');
             if (weights.Find(other) is not { } partner) throw Refuse(other, "adapter-tensor-missing", $"{tensor.Name} is there without {other}", OtherBase);
@@ -85,6 +90,10 @@ public sealed class PeftAdapter : IDisposable
         }
         return pairs;
     }
+
+    private static bool IsSaved(PeftConfig config, string name) =>
+        name.StartsWith(Prefix, StringComparison.Ordinal) && name.EndsWith(".weight", StringComparison.Ordinal) && Module(name) is null
+        && name[Prefix.Length..^".weight".Length] is var module && config.ModulesToSave.Any(saved => module.EndsWith(saved, StringComparison.Ordinal));
 
     private static (string Module, string Part)? Module(string name)
     {

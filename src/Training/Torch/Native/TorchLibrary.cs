@@ -76,6 +76,7 @@ internal static unsafe partial class TorchLibrary
     [LibraryImport(Name)] public static partial int tm_rms_norm(TensorHandle x, nint delta, TensorHandle weight, float epsilon, int dtype, out TensorHandle sum, out TensorHandle output);
     [LibraryImport(Name)] public static partial int tm_head_norm(TensorHandle qkv, TensorHandle queryWeight, TensorHandle keyWeight, long heads, long kvHeads, float epsilon, out TensorHandle output);
     [LibraryImport(Name)] public static partial int tm_linear(TensorHandle x, WeightHandle weight, nint master, nint bias, LoraPart* adapters, int count, float dropout, ulong seed, out TensorHandle output);
+    [LibraryImport(Name)] public static partial int tm_scale_outputs(TensorHandle x, TensorHandle factor, nint bias, out TensorHandle output);
     [LibraryImport(Name)] public static partial int tm_gated_unit(TensorHandle gateUp, int activation, out TensorHandle output);
     [LibraryImport(Name)] public static partial int tm_attention(TensorHandle qkv, long heads, long kvHeads, long* starts, int segments, in AttentionOptions options, out TensorHandle output);
     [LibraryImport(Name)] public static partial int tm_attention_cached(TensorHandle qkv, long heads, long kvHeads, TensorHandle cache, long past, in AttentionOptions options, out TensorHandle output);

@@ -67,6 +67,7 @@ TM_API int tm_weight_repack(tm_weight weight, tm_tensor master);
 TM_API int tm_rms_norm(tm_tensor x, tm_tensor delta_nullable, tm_tensor weight, float epsilon, int32_t dtype, tm_tensor* sum_nullable, tm_tensor* out);
 TM_API int tm_head_norm(tm_tensor qkv, tm_tensor query_weight, tm_tensor key_weight, int64_t heads, int64_t kv_heads, float epsilon, tm_tensor* out);
 TM_API int tm_linear(tm_tensor x, tm_weight weight, tm_tensor master_nullable, tm_tensor bias_nullable, const tm_lora* adapters, int32_t count, float dropout, uint64_t seed, tm_tensor* out);
+TM_API int tm_scale_outputs(tm_tensor x, tm_tensor factor, tm_tensor bias_nullable, tm_tensor* out);
 TM_API int tm_gated_unit(tm_tensor gate_up, int32_t activation, tm_tensor* out);      // 0: SiLU, 1: GELU (tanh)
 TM_API int tm_attention(tm_tensor qkv, int64_t heads, int64_t kv_heads, const int64_t* starts, int32_t segments, const tm_attention_options* options, tm_tensor* out);
 TM_API int tm_attention_cached(tm_tensor qkv, int64_t heads, int64_t kv_heads, tm_tensor cache, int64_t past, const tm_attention_options* options, tm_tensor* out);

@@ -115,7 +115,7 @@ public sealed class FineTuneSettings
             Precision = spec.Dtype,
             Seed = spec.Seed,
             SamplePrompts = spec.Samples,
-            Merge = spec.Export.Contains("merged"),
+            Merge = (spec.Export ?? []).Contains("merged"),
         };
         settings.Epochs = spec.Epochs ?? settings.Epochs;
         settings.LearningRate = spec.Optimizer.LearningRate ?? settings.LearningRate;

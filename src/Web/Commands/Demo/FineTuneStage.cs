@@ -2,7 +2,9 @@ using System.Diagnostics;
 using System.Text.Json.Nodes;
 using TokenMill.Shared;
 using TokenMill.Shared.Domain;
+using TokenMill.Shared.Formats;
 using TokenMill.Shared.Jobs;
+using TokenMill.Web.Features.FineTuning;
 using TokenMill.Web.Nodes;
 
 namespace TokenMill.Web.Commands.Demo;
@@ -14,6 +16,7 @@ namespace TokenMill.Web.Commands.Demo;
 internal sealed class FineTuneStage(string model, string folder, TimeProvider time, ILogger log)
 {
     private const int TimedSteps = 3, BatchSize = 8, Epochs = 3, MaxLength = 512;
+    private readonly long _parameters = ModelInspector.Inspect(model).Parameters ?? 0;
     private readonly LibtorchTrainer _trainer = new(new MachineFacts());
     private static readonly TimeSpan Budget = TimeSpan.FromSeconds(90), Reserve = TimeSpan.FromSeconds(12);
 
@@ -59,7 +62,7 @@ internal sealed class FineTuneStage(string model, string folder, TimeProvider ti
         BatchSize = BatchSize,
         Accumulation = 1,
         MaxLength = MaxLength,
-        Optimizer = new OptimizerSpec { LearningRate = 5e-4 },        // few steps: a bolder rate than the platform's default
+        Optimizer = new OptimizerSpec { LearningRate = FineTuneSettings.SuggestedRate(_parameters) },
     };
 
     private async IAsyncEnumerable<TrainerEvent> TrainAsync(FineTuneSpec spec, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken)

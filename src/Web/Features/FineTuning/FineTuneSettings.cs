@@ -38,6 +38,17 @@ public sealed class FineTuneSettings
     /// <summary>Also write one GGUF with the adapter folded in, for use elsewhere.</summary>
     public bool Merge { get; set; }
 
+    /// <summary>
+    /// A rate for adapters that suits a model of this size, in one digit: small models need bolder corrections. Fitted by hand to
+    /// 3e-3 at 5 million parameters, 7e-4 at 135 million and the usual 1e-4 at 8 billion.
+    /// </summary>
+    public static double SuggestedRate(long parameters)
+    {
+        var rate = Math.Clamp(1e-4 * Math.Pow(8e9 / Math.Max(1, parameters), 0.46), 1e-4, 3e-3);
+        var digit = Math.Pow(10, Math.Floor(Math.Log10(rate)));
+        return Math.Round(Math.Round(rate / digit) * digit, 8);
+    }
+
     /// <summary>Every mistake, by the name of the property it belongs to.</summary>
     public IReadOnlyList<(string Field, Error Error)> Check()
     {

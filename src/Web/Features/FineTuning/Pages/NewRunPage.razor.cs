@@ -26,9 +26,9 @@ public sealed partial class NewRunPage
     private string _dataset = "", _model = "", _name = "", _samples = "";
     private double? _secondsPerStep;
     private int _busyJobs;
-    private bool _nameTyped, _starting, _filled;
+    private bool _nameTyped, _rateTyped, _starting, _filled;
 
-    private sealed record Choice(string Id, string Name, int GoodRows, string? StorePath, string? Why);
+    private sealed record Choice(string Id, string Name, int GoodRows, long Parameters, string? StorePath, string? Why);
 
     [SupplyParameterFromQuery(Name = "dataset")] private Guid? Dataset { get; set; }
     [SupplyParameterFromQuery(Name = "model")] private Guid? Model { get; set; }
@@ -53,14 +53,14 @@ public sealed partial class NewRunPage
             where dataset.DeletedAt == null
             orderby version.CreatedAt descending
             select new { version, dataset.Name }).ToListAsync(Gone);
-        _datasets = [.. versions.Select(v => new Choice(v.version.Id.ToString(), $"{v.Name} v{v.version.Number}", v.version.GoodRows, v.version.StorePath, v.version.WhyNotUsable()?.Message))];
+        _datasets = [.. versions.Select(v => new Choice(v.version.Id.ToString(), $"{v.Name} v{v.version.Number}", v.version.GoodRows, 0, v.version.StorePath, v.version.WhyNotUsable()?.Message))];
         var models = await (
             from version in db.ModelVersions.AsNoTracking()
             join model in db.Models on version.ModelId equals model.Id
             where model.DeletedAt == null && version.Kind != ModelKind.Adapter
             orderby model.IsStarter descending, version.CreatedAt descending
             select new { version, model.Name }).ToListAsync(Gone);
-        _models = [.. models.Select(m => new Choice(m.version.Id.ToString(), $"{m.Name} v{m.version.Number}", 0, null, StartFineTune.WhyNotTrainable(m.version)?.Message))];
+        _models = [.. models.Select(m => new Choice(m.version.Id.ToString(), $"{m.Name} v{m.version.Number}", 0, m.version.Parameters, null, StartFineTune.WhyNotTrainable(m.version)?.Message))];
         _busyJobs = await db.Jobs.CountAsync(j => j.Kind == JobKind.FineTune && (j.State == JobState.Running || j.State == JobState.Waiting), Gone);
         _missing = Preflight.WhyNotHere();
         if (!_filled) await FillAsync(db);
@@ -74,12 +74,13 @@ public sealed partial class NewRunPage
         if (From is { } from && await db.FineTuneRuns.AsNoTracking().FirstOrDefaultAsync(r => r.Id == FineTuneRunId.From(from), Gone) is { } earlier)
         {
             _settings = FineTuneSettings.From(FineTuneSpec.Parse(earlier.SpecJson));
-            (_dataset, _model, _name, _nameTyped) = (earlier.DatasetVersionId.ToString(), earlier.BaseVersionId.ToString(), earlier.Name, true);
+            (_dataset, _model, _name, _nameTyped, _rateTyped) = (earlier.DatasetVersionId.ToString(), earlier.BaseVersionId.ToString(), earlier.Name, true, true);
             _samples = string.Join('\n', _settings.SamplePrompts);
             return;
         }
         _dataset = Dataset?.ToString() ?? _datasets!.FirstOrDefault(d => d.Why is null)?.Id ?? "";
         _model = Model?.ToString() ?? _models!.FirstOrDefault(m => m.Why is null)?.Id ?? "";
+        SuggestRate();
         await SuggestAsync();
     }
 
@@ -88,6 +89,17 @@ public sealed partial class NewRunPage
         _dataset = e.Value as string ?? "";
         await SuggestAsync();
         Changed();
+    }
+
+    private void ChooseModel()
+    {
+        SuggestRate();
+        Changed();
+    }
+
+    private void SuggestRate()
+    {
+        if (!_rateTyped && _models!.FirstOrDefault(m => m.Id == _model) is { Parameters: > 0 } model) _settings.LearningRate = FineTuneSettings.SuggestedRate(model.Parameters);
     }
 
     /// <summary>A name and sample prompts from the dataset, unless the person has written their own.</summary>
@@ -136,6 +148,7 @@ public sealed partial class NewRunPage
 
     private void ChangeRate(ChangeEventArgs e)
     {
+        _rateTyped = true;
         _settings.LearningRate = double.TryParse(e.Value as string, NumberStyles.Float, CultureInfo.InvariantCulture, out var rate) ? rate : double.NaN;
         Changed();
     }

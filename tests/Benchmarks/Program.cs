@@ -1,17 +1,21 @@
 using TokenMill.Benchmarks;
+using TokenMill.Shared.CommandLine;
 
-return args switch
+try
 {
-    ["shared-cores", var model, var data] => await SharedCores.RunAsync(Path.GetFullPath(model), Path.GetFullPath(data)),
-    ["plan", var model, var data, .. var only] => await PlanAccuracy.RunAsync(Path.GetFullPath(model), Path.GetFullPath(data), only),
-    _ => Usage(),
-};
-
-static int Usage()
+    return args switch
+    {
+        ["train", .. var options] => await TrainingBenchmarks.RunAsync(new Arguments(options)),
+        ["shared-cores", var model, var data] => await SharedCores.RunAsync(Path.GetFullPath(model), Path.GetFullPath(data)),
+        ["plan", var model, var data, .. var only] => await PlanAccuracy.RunAsync(Path.GetFullPath(model), Path.GetFullPath(data), only),
+        _ => throw new UsageException("which benchmark?"),
+    };
+}
+catch (UsageException e)
 {
-    Console.Error.WriteLine("""
-        usage: shared-cores MODEL.gguf DATA.jsonl    chat and training beside each other, against each alone
-               plan MODEL.gguf DATA.jsonl [NAME …]   what train --plan says against what the run takes
-        """);
+    Console.Error.WriteLine($"error: {e.Message}");
+    Console.Error.WriteLine(TrainingBenchmarks.Usage);
+    Console.Error.WriteLine("       plan MODEL.gguf DATA.jsonl [SPEC …]                what the forecast says against what a run needs");
+    Console.Error.WriteLine("       shared-cores MODEL.gguf DATA.jsonl                 chat and training beside each other, against each alone");
     return 2;
 }

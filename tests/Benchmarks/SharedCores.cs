@@ -55,7 +55,7 @@ internal static class SharedCores
     {
         var answers = new List<(double First, double PerToken)>();
         while (answers.Count < Answers && !cancellationToken.IsCancellationRequested) answers.Add(await AskAsync(engine));
-        return new Chat(1000 / Median(answers.Select(a => a.PerToken)), Median(answers.Select(a => a.First)), answers.Max(a => a.First));
+        return new Chat(1000 / Median.Of(answers.Select(a => a.PerToken)), Median.Of(answers.Select(a => a.First)), answers.Max(a => a.First));
     }
 
     private static async Task<(double FirstMs, double PerTokenMs)> AskAsync(ServingProcess engine)
@@ -110,8 +110,6 @@ internal static class SharedCores
         }
         await end.CancelAsync();
         await other;
-        return Median(speeds);
+        return Median.Of(speeds);
     }
-
-    private static double Median(IEnumerable<double> values) => values.Order().ToList() is { Count: > 0 } sorted ? sorted[sorted.Count / 2] : double.NaN;
 }

@@ -30,6 +30,7 @@ public sealed class TrainingRun : IDisposable
     private readonly CheckpointWriter _checkpoints;
     private readonly CheckpointStore _store;
     private readonly int _maxLength;
+    private readonly double _dataSeconds;
     private readonly int _totalSteps;
     private readonly BestWeights _best;
     private ReferenceLogProbabilities? _reference;          // of preferences only
@@ -48,7 +49,9 @@ public sealed class TrainingRun : IDisposable
 
         var config = _source.Config();
         _maxLength = Math.Min(spec.MaxLength ?? 2048, config.ContextLength);
+        var began = time.GetTimestamp();
         _data = new TrainingDataLoader(spec, _text.Conversations, _text.Whole, config.VocabularySize, _maxLength, output.Path).Load(stop.Token);
+        _dataSeconds = time.GetElapsedTime(began).TotalSeconds;
         _totalSteps = TotalSteps(spec, _data.StepsPerEpoch);
         _setup = TrainingSetup.Build(spec, _source, config, stop.Token);
         _schedule = new LearningRateSchedule(WithDefaultWarmup(spec.Schedule), spec.Optimizer.LearningRate ?? (_setup.Adapter is null ? 1e-5 : 1e-4), _totalSteps);
@@ -229,6 +232,7 @@ public sealed class TrainingRun : IDisposable
         ["tokens_per_epoch"] = _data.TokensPerEpoch,
         ["steps_per_epoch"] = _data.StepsPerEpoch,
         ["max_length"] = _maxLength,
+        ["data_seconds"] = _dataSeconds,                    // reading and encoding
         ["resumed_at_step"] = _done,
     };
 

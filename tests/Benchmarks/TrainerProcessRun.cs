@@ -1,0 +1,34 @@
+using System.Diagnostics;
+using TokenMill.Shared;
+using TokenMill.Shared.Domain;
+using TokenMill.Shared.Jobs;
+
+namespace TokenMill.Benchmarks;
+
+/// <summary>Tokens per second and peak memory of one run, in bytes.</summary>
+internal sealed record Measured(double TokensPerSecond, double PeakBytes);
+
+/// <summary>
+/// One training run as a user starts it. Its first step is a warm-up and is left out, as the peer does; reading, tokenising
+/// and packing are inside the clock, which the peer's are not.
+/// </summary>
+internal static class TrainerProcessRun
+{
+    public static async Task<Measured> RunAsync(FineTuneSpec spec)
+    {
+        var path = spec.Output + ".json";
+        await File.WriteAllTextAsync(path, Json.Serialize(spec));
+        var start = new ProcessStartInfo("dotnet", [Installation.Program("Training"), "train", path]) { RedirectStandardOutput = true };
+        using var process = Process.Start(start)!;
+        var events = new List<TrainerEvent>();
+        while (await process.StandardOutput.ReadLineAsync() is { } line) events.Add(Json.Deserialize<TrainerEvent>(line));
+        await process.WaitForExitAsync();
+        if (events.OfType<FailedEvent>().FirstOrDefault() is { } failed) throw new RefusedException(failed.Code, failed.Message, failed.Remedy);
+
+        var data = (double)events.OfType<StartedEvent>().Single().Plan!["data_seconds"]!;
+        var steps = events.OfType<StepEvent>().ToList();
+        var counted = steps.Skip(1).ToList();
+        var stepSeconds = steps.Zip(counted, (before, step) => (step.Tokens - before.Tokens) / step.TokensPerSecond).Sum();
+        return new Measured((steps[^1].Tokens - steps[0].Tokens) / (data + stepSeconds), steps.Max(step => step.MemoryBytes));
+    }
+}

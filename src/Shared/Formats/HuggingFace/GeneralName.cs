@@ -15,5 +15,9 @@ public static class GeneralName
         return !trims ? plain : plain == name ? $"{name} (phi-3)" : name;
     }
 
+    /// <summary>Whether libllama takes the white space behind a special token as the token's, in a model of this name.</summary>
+    internal static bool TrimsBehind(string? name, string token) => 
+        name is not null && Neutral(name) != name && token is not ("<s>" or "<unk>" or "<|endoftext|>");
+
     public static string Neutral(string name) => name.Replace("phi-3", "phi 3", StringComparison.OrdinalIgnoreCase).Replace("phi3", "phi 3", StringComparison.OrdinalIgnoreCase);
 }

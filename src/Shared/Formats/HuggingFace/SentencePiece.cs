@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Json.Nodes;
 
 namespace TokenMill.Shared.Formats.HuggingFace;
 
@@ -32,6 +33,33 @@ internal static class SentencePiece
         return scores;
     }
 
+    /// <summary>The way back: each token's parts that are tokens too, in the order of its score.</summary>
+    public static IEnumerable<(string Left, string Right)> Merges(string[] tokens, int[] types, float[] scores)
+    {
+        const int normal = 1;
+        var ids = new Dictionary<string, int>();
+        for (var id = 0; id < tokens.Length; id++)
+            if (types[id] == normal) ids.TryAdd(tokens[id], id);
+        foreach (var (token, _) in ids.OrderByDescending(t => scores[t.Value]))
+            foreach (var merge in Cuts(token).Where(c => ids.ContainsKey(c.Left) && ids.ContainsKey(c.Right)).OrderBy(c => ids[c.Left]).ThenBy(c => ids[c.Right])) yield return merge;
+    }
+
+    public static JsonObject Normalizer(bool prefix)
+    {
+        var escape = new JsonObject { ["type"] = "Replace", ["pattern"] = new JsonObject { ["String"] = " " }, ["content"] = Space };
+        return prefix ? new JsonObject { ["type"] = "Sequence", ["normalizers"] = new JsonArray(new JsonObject { ["type"] = "Prepend", ["prepend"] = Space }, escape) } : escape;
+    }
+
+    public static JsonObject Decoder(bool prefix)
+    {
+        var decoders = new JsonArray(
+            new JsonObject { ["type"] = "Replace", ["pattern"] = new JsonObject { ["String"] = Space }, ["content"] = " " },
+            new JsonObject { ["type"] = "ByteFallback" },
+            new JsonObject { ["type"] = "Fuse" });
+        if (prefix) decoders.Add(new JsonObject { ["type"] = "Strip", ["content"] = " ", ["start"] = 1, ["stop"] = 0 });
+        return new JsonObject { ["type"] = "Sequence", ["decoders"] = decoders };
+    }
+
     /// <summary>Two tokens whose joined text is a token although no merge joins them; null where there are none, as in what SentencePiece itself made.</summary>
     public static (string Left, string Right)? FirstUnlisted(TokenizerDefinition tokenizer, int[] types)
     {
@@ -39,15 +67,13 @@ internal static class SentencePiece
         var ids = tokenizer.Vocabulary;
         var merges = tokenizer.Merges.ToHashSet();
         var made = tokenizer.Merges.Select(m => m.Left + m.Right).ToHashSet();
-        foreach (var token in made)
-            for (var i = 1; i < token.Length; i++)
-            {
-                if (char.IsLowSurrogate(token[i])) continue;
-                var (left, right) = (token[..i], token[i..]);
-                if (ids.TryGetValue(left, out var l) && ids.TryGetValue(right, out var r) && types[l] == normal && types[r] == normal && !merges.Contains((left, right))) return (left, right);
-            }
+        foreach (var (left, right) in made.SelectMany(Cuts))
+            if (ids.TryGetValue(left, out var l) && ids.TryGetValue(right, out var r) && types[l] == normal && types[r] == normal && !merges.Contains((left, right))) return (left, right);
         return null;
     }
+
+    private static IEnumerable<(string Left, string Right)> Cuts(string token) =>
+        Enumerable.Range(1, token.Length - 1).Where(i => !char.IsLowSurrogate(token[i])).Select(i => (token[..i], token[i..]));
 
     /// <exception cref="Domain.RefusedException">tokenizer-unsupported: rules other than spaces written as ▁ and a space put in front.</exception>
     public static SpacePrefix PrefixOf(TokenizerDefinition tokenizer)

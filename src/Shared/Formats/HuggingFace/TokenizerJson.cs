@@ -4,25 +4,28 @@ using TokenMill.Shared.Formats.Gguf;
 
 namespace TokenMill.Shared.Formats.HuggingFace;
 
-/// <summary>tokenizer.json and tokenizer_config.json of a byte-level BPE tokenizer, rebuilt from what GGUF keeps of it.</summary>
+/// <summary>tokenizer.json and tokenizer_config.json, rebuilt from what GGUF keeps of a tokenizer: BPE over bytes, or over characters with byte fallback.</summary>
 public static class TokenizerJson
 {
-    private const int Control = 3, UserDefined = 4, Unused = 5;
+    private const int Unknown = 2, Control = 3, UserDefined = 4, Unused = 5;
 
     /// <exception cref="RefusedException">The tokenizer is of another kind, or cuts text by rules that are not known here.</exception>
     public static JsonObject Build(GgufMetadata metadata)
     {
-        var pre = PreTokenizerOf(metadata);
+        var sentencePiece = metadata.String("tokenizer.ggml.model") == "llama";
+        var pre = sentencePiece ? null : PreTokenizerOf(metadata);
         var tokens = metadata.Strings("tokenizer.ggml.tokens");
         var types = metadata.TryInt32s("tokenizer.ggml.token_type") ?? new int[tokens.Length];
+        var prefix = sentencePiece && (metadata.TryBool("tokenizer.ggml.add_space_prefix") ?? true);
         var added = new JsonArray();
         var vocabulary = new JsonObject();
         for (var id = 0; id < tokens.Length; id++)
         {
             if (types[id] == Unused) continue;                                   // placeholders that fill the embedding table
             vocabulary[tokens[id]] = id;
-            if (types[id] is Control or UserDefined)
-                added.Add(new JsonObject { ["id"] = id, ["content"] = tokens[id], ["single_word"] = false, ["lstrip"] = false, ["rstrip"] = false, ["normalized"] = false, ["special"] = types[id] == Control });
+            if (types[id] is not (Control or UserDefined or Unknown)) continue;
+            var trims = GeneralName.TrimsBehind(metadata.TryString("general.name"), tokens[id]) && types[id] == Control;
+            added.Add(new JsonObject { ["id"] = id, ["content"] = tokens[id], ["single_word"] = false, ["lstrip"] = false, ["rstrip"] = trims, ["normalized"] = false, ["special"] = types[id] != UserDefined });
         }
         return new JsonObject
         {
@@ -30,22 +33,22 @@ public static class TokenizerJson
             ["truncation"] = null,
             ["padding"] = null,
             ["added_tokens"] = added,
-            ["normalizer"] = pre.Composes ? new JsonObject { ["type"] = "NFC" } : null,
-            ["pre_tokenizer"] = pre.ToJson(),
+            ["normalizer"] = sentencePiece ? SentencePiece.Normalizer(prefix) : pre!.Composes ? new JsonObject { ["type"] = "NFC" } : null,
+            ["pre_tokenizer"] = pre?.ToJson(),
             ["post_processor"] = AddsBos(metadata) && Token(metadata, tokens, "bos") is { } bos ? BosProcessor(bos, metadata.UInt32("tokenizer.ggml.bos_token_id")) : null,
-            ["decoder"] = new JsonObject { ["type"] = "ByteLevel", ["add_prefix_space"] = true, ["trim_offsets"] = true, ["use_regex"] = true },
+            ["decoder"] = sentencePiece ? SentencePiece.Decoder(prefix) : ByteLevel(),
             ["model"] = new JsonObject
             {
                 ["type"] = "BPE",
                 ["dropout"] = null,
-                ["unk_token"] = null,
+                ["unk_token"] = sentencePiece ? Token(metadata, tokens, "unknown") : null,
                 ["continuing_subword_prefix"] = null,
                 ["end_of_word_suffix"] = null,
-                ["fuse_unk"] = false,
-                ["byte_fallback"] = false,
-                ["ignore_merges"] = pre.IgnoresMerges,
+                ["fuse_unk"] = sentencePiece,
+                ["byte_fallback"] = sentencePiece,
+                ["ignore_merges"] = pre?.IgnoresMerges ?? false,
                 ["vocab"] = vocabulary,
-                ["merges"] = new JsonArray([.. metadata.Strings("tokenizer.ggml.merges").Select(Merge)]),
+                ["merges"] = Merges(metadata, tokens, types, sentencePiece),
             },
         };
     }
@@ -76,7 +79,17 @@ public static class TokenizerJson
             "tokenizer-unsupported", $"a tokenizer of the kind {model}/{name} cannot be written as tokenizer.json", $"export as gguf, or copy tokenizer.json from the original; known are {string.Join(", ", PreTokenizer.Names)}") { Field = "tokenizer.ggml.pre" });
     }
 
-    private static bool AddsBos(GgufMetadata metadata) => metadata.TryBool("tokenizer.ggml.add_bos_token") ?? PreTokenizerOf(metadata).AddsBos;
+    private static bool AddsBos(GgufMetadata metadata) =>
+        metadata.TryBool("tokenizer.ggml.add_bos_token") ?? (metadata.String("tokenizer.ggml.model") == "llama" || PreTokenizerOf(metadata).AddsBos);
+
+    private static JsonObject ByteLevel() => new() { ["type"] = "ByteLevel", ["add_prefix_space"] = true, ["trim_offsets"] = true, ["use_regex"] = true };
+
+    // SentencePiece's files have scores; the merges are there where the file was made from a tokenizer.json.
+    private static JsonArray Merges(GgufMetadata metadata, string[] tokens, int[] types, bool sentencePiece) =>
+        metadata.TryStrings("tokenizer.ggml.merges") is { } merges ? new JsonArray([.. merges.Select(Merge)])
+        : sentencePiece && metadata.TryFloat32s("tokenizer.ggml.scores") is { } scores
+            ? new JsonArray([.. SentencePiece.Merges(tokens, types, scores).Select(m => (JsonNode)new JsonArray(m.Left, m.Right))])
+        : throw new RefusedException(new Error("tokenizer-unsupported", "a tokenizer with neither merges nor scores cannot be written as tokenizer.json", "export as gguf") { Field = "tokenizer.ggml.merges" });
 
     private static string? Token(GgufMetadata metadata, string[] tokens, string name) =>
         metadata.TryUInt32($"tokenizer.ggml.{name}_token_id") is { } id && id < tokens.Length ? tokens[id] : null;

@@ -3,8 +3,11 @@ using System.Text.Json.Nodes;
 
 namespace TokenMill.Shared.Formats.HuggingFace;
 
-/// <summary>Where a tokenizer puts a space of its own: nowhere, before a text, or before each piece of it that lies behind a special token as well.</summary>
-internal enum SpacePrefix { None, TextOnly, EveryPiece }
+/// <summary>
+/// Where a tokenizer puts a space of its own: nowhere, before a text, before each piece of it that lies behind a special token
+/// as well, or before each of these that does not begin with one.
+/// </summary>
+internal enum SpacePrefix { None, TextOnly, EveryPiece, WhereMissing }
 
 /// <summary>
 /// BPE over characters as SentencePiece makes it. Its own files give each token a score, and the neighbours whose token has
@@ -96,8 +99,8 @@ internal static class SentencePiece
                     {
                         "never" => prefix,
                         "first" => SpacePrefix.TextOnly,
-                        "always" => SpacePrefix.EveryPiece,
-                        _ => TokenizerDefinition.Member(step, "add_prefix_space") is { ValueKind: JsonValueKind.False } ? prefix : SpacePrefix.EveryPiece,
+                        "always" => SpacePrefix.WhereMissing,
+                        _ => TokenizerDefinition.Member(step, "add_prefix_space") is { ValueKind: JsonValueKind.False } ? prefix : SpacePrefix.WhereMissing,
                     };
                     break;
                 // Gemma's: text is cut at spaces of which none is left, since they are ▁ by then.

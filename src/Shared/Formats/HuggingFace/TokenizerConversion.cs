@@ -75,12 +75,14 @@ internal static partial class TokenizerConversion
         writer.Add("tokenizer.ggml.pre", "default");
         writer.Add("tokenizer.ggml.scores", SentencePiece.Scores(tokenizer, tokens, types));
         var prefix = SentencePiece.PrefixOf(tokenizer);
-        // A space only at the very beginning cannot be said: libllama puts one behind every special token too, of which chat begins with one.
-        writer.Add("tokenizer.ggml.add_space_prefix", prefix == SpacePrefix.EveryPiece);
+        // libllama puts a space before a text and behind every special token, or nowhere. Chat begins with special tokens, so it decides.
+        writer.Add("tokenizer.ggml.add_space_prefix", prefix is SpacePrefix.EveryPiece or SpacePrefix.WhereMissing);
         if (prefix == SpacePrefix.TextOnly)
             warnings.Add(new ModelFinding("pre_tokenizer", "space-prefix", "the tokenizer puts a space before plain text but not behind special tokens; GGUF cannot say this, so plain text begins without it, chat is the same"));
+        if (prefix == SpacePrefix.WhereMissing)
+            warnings.Add(new ModelFinding("pre_tokenizer", "space-prefix", "the tokenizer puts a space where a text does not begin with one; GGUF cannot say this, so a text that does begins with two"));
         if (SentencePiece.FirstUnlisted(tokenizer, types) is var (left, right))
-            warnings.Add(new ModelFinding("model.merges", "merges-incomplete", $"'{left}' and '{right}' make a token but are no merge; libllama merges them, so some words are cut otherwise"));
+            warnings.Add(new ModelFinding("model.merges", "merges-incomplete", $"'{left}' and '{right}' make a token but are no merge; libllama merges them, so some words may be cut otherwise"));
     }
 
     private static void WriteSpecialTokens(TokenizerDefinition tokenizer, int size, IReadOnlyList<int> endIds, Func<string, long?> configId, string[] tokens, GgufWriter writer)

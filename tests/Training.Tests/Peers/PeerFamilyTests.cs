@@ -91,7 +91,7 @@ public sealed class PeerFamilyTests(ITestOutputHelper output) : IDisposable
     private void Train(string family, string path, string adapter, JsonNode reference, string folder)
     {
         var optimizer = new OptimizerSpec { LearningRate = 5e-3, Betas = [0.9, 0.999], Epsilon = 1e-8, WeightDecay = 0.01 };
-        using var run = new GoldenRun(path, TensorType.Float32, optimizer, new ScheduleSpec { Name = "constant" }, 1, 2, model => LoraAdapter.Load(model, path, adapter, trains: true));
+        using var run = new GoldenRun(path, TensorType.Float32, optimizer, new ScheduleSpec { Name = "constant" }, 1, 2, model => LoraAdapter.Attach(model, AdapterWeights.Load(adapter, path), trains: true));
         double worstLoss = 0, worstNorm = 0;
         foreach (var ((batch, loss), norm) in reference["batches"]!.AsArray().Zip(reference["loss"].Doubles()).Zip(reference["grad_norm"].Doubles()))
         {
@@ -103,7 +103,8 @@ public sealed class PeerFamilyTests(ITestOutputHelper output) : IDisposable
         var worstAfter = Worst(after["last"].Doubles(), [.. TokenScores.Of(run.Model, after["ids"].Ints()).Last.Select(l => (double)l)]);
         output.WriteLine($"{family}: worst loss {worstLoss:E1}, worst gradient norm {worstNorm:E1} relative, worst logit afterwards {worstAfter:E1}");
         Assert.True(worstLoss < 5e-5 && worstNorm < 1e-4 && worstAfter < 1e-3, family);
-        PeftFolder.Write(Path.Combine(folder, "trained"), AdapterWeights.Of(run.Adapter!, 0, family));
+        using var file = GgufFile.Open(path);
+        PeftFolder.Write(Path.Combine(folder, "trained"), AdapterWeights.Of(run.Adapter!, run.Model, family), file);
     }
 
     private static double Worst(double[] expected, double[] actual) => expected.Zip(actual, (e, a) => Math.Abs(e - a) / Math.Max(1, Math.Abs(e))).Max();

@@ -1,4 +1,5 @@
 using Microsoft.AspNetCore.Identity;
+using Microsoft.EntityFrameworkCore;
 using TokenMill.Shared.Domain;
 using TokenMill.Shared.Persistence;
 using TokenMill.Web.Features.Models;
@@ -28,6 +29,8 @@ public sealed class SetUpPlatform(SetupToken token, PlatformDatabase database, U
             Id = UserId.New(), UserName = command.Email.Trim(), Email = command.Email.Trim(), EmailConfirmed = true,
             DisplayName = command.Name.Trim(), CreatedAt = now, WorkspaceId = workspace.Id,
         };
+        // An earlier set-up that broke off may have left an account that belongs nowhere.
+        await database.WriteAsync(WorkspaceScope.All, db => db.Users.Where(u => !db.Memberships.Any(m => m.UserId == u.Id)).ExecuteDeleteAsync(cancellationToken), cancellationToken);
         var created = await users.CreateAsync(user, command.Password);
         if (!created.Succeeded) return created.ToErrors();
         await database.WriteAsync(WorkspaceScope.All, db =>

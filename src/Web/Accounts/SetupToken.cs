@@ -6,7 +6,7 @@ using TokenMill.Shared.Persistence;
 namespace TokenMill.Web.Accounts;
 
 /// <summary>
-/// Lets in the first administrator, once. While there is no user, each start makes a new token and prints it in a link; here only
+/// Lets in the first administrator, once. While nobody belongs to a workspace, each start makes a new token and prints it in a link; here only
 /// its hash is kept. It ends with the first account.
 /// </summary>
 public sealed class SetupToken(PlatformDatabase database) : IDisposable
@@ -18,7 +18,7 @@ public sealed class SetupToken(PlatformDatabase database) : IDisposable
     public async Task PrepareAsync(CancellationToken cancellationToken)
     {
         await using var db = database.Open(WorkspaceScope.All);
-        if (await db.Users.AnyAsync(cancellationToken)) return;
+        if (await db.Memberships.AnyAsync(cancellationToken)) return;
         _printed = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(24));
         _hash = Hash(_printed);
     }

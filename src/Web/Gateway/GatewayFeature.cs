@@ -9,6 +9,7 @@ public static class GatewayFeature
     {
         services.AddSingleton<ApiKeyVerifier>();
         services.AddSingleton<UsageLedger>();
+        services.AddHostedService(provider => provider.GetRequiredService<UsageLedger>());
         services.AddScoped<ForwardRequest>();
         return services;
     }

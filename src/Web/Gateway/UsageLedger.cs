@@ -9,10 +9,17 @@ public readonly record struct TokenCount(int Prompt, int Cached, int Completion)
 
 /// <summary>
 /// What every request used, written exactly once: reserved under a unique request id before the first token, settled when the
-/// request ends, however it ends.
+/// request ends, however it ends. What an earlier platform left reserved, since it was killed, is closed at the start.
 /// </summary>
-public sealed class UsageLedger(PlatformDatabase database, TimeProvider time)
+public sealed class UsageLedger(PlatformDatabase database, TimeProvider time) : IHostedService
 {
+    public Task StartAsync(CancellationToken cancellationToken) => database.WriteAsync(WorkspaceScope.All, async db =>
+    {
+        foreach (var left in await db.UsageRecords.Where(r => r.State == UsageState.Reserved).ToListAsync(cancellationToken)) left.Interrupt(time.GetUtcNow());
+    }, cancellationToken);
+
+    public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
     public Task ReserveAsync(string requestId, WorkspaceId workspace, DeploymentId deployment, ApiKeyId? key, UserId? user, CancellationToken cancellationToken) =>
         database.WriteAsync(workspace, db =>
         {

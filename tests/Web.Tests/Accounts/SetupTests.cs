@@ -1,7 +1,10 @@
 using System.Net;
+using Microsoft.AspNetCore.Identity;
 using Microsoft.EntityFrameworkCore;
+using Microsoft.Extensions.DependencyInjection;
 using TokenMill.Shared.Domain;
 using TokenMill.Shared.Persistence;
+using TokenMill.Web.Accounts;
 using TokenMill.Web.Tests.Hosting;
 
 namespace TokenMill.Web.Tests.Accounts;
@@ -69,5 +72,22 @@ public sealed class SetupTests
         Assert.Contains("password-too-short", await weak.Content.ReadAsStringAsync(), StringComparison.Ordinal);
 
         Assert.Equal(HttpStatusCode.Redirect, (await Portal.SubmitAsync(browser, portal.SetupLink!, Form("ada@example.com"))).StatusCode);
+    }
+
+    [Fact]
+    public async Task SetUp_AfterOneThatBrokeOff_TakesTheSameEmail()
+    {
+        await using var portal = await Portal.StartAsync();
+        await using (var scope = portal.App.Services.CreateAsyncScope())
+        {
+            var left = new User { Id = UserId.New(), UserName = "ada@example.com", Email = "ada@example.com", DisplayName = "Ada", CreatedAt = TimeProvider.System.GetUtcNow(), WorkspaceId = WorkspaceId.New() };
+            Assert.True((await scope.ServiceProvider.GetRequiredService<UserManager<User>>().CreateAsync(left, Portal.Password)).Succeeded);
+        }
+        await portal.Service<SetupToken>().PrepareAsync(TestContext.Current.CancellationToken);
+        var link = portal.Service<SetupToken>().Link(portal.Address.ToString());
+
+        using var browser = portal.Browser();
+        Assert.Equal(HttpStatusCode.Redirect, (await Portal.SubmitAsync(browser, link!, Form("ada@example.com"))).StatusCode);
+        Assert.Contains("Support", await browser.GetStringAsync("/"), StringComparison.Ordinal);
     }
 }

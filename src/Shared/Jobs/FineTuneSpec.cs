@@ -156,6 +156,7 @@ public sealed record EarlyStoppingSpec
 [JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]
 public sealed record OptimizerSpec
 {
+    /// <summary>adamw, or adamw8bit whose state takes a quarter of the memory (worth it where all weights are trained).</summary>
     public string Name { get; init; } = "adamw";
 
     /// <summary>Default 1e-4 for adapters, 1e-5 for all weights.</summary>

@@ -23,22 +23,22 @@ public sealed class CheckpointStore(string folder, int keep)
     private readonly List<byte[]> _buffers = [];            // taken again for each snapshot: fresh memory costs more than the copy
 
     /// <summary>Tensors copied out of the run, so that they can be written while it goes on; good until the next one is taken.</summary>
-    public sealed record Snapshot(Checkpoint Checkpoint, IReadOnlyList<(string Name, long[] Shape, byte[] Bytes)> Tensors);
+    public sealed record Snapshot(Checkpoint Checkpoint, IReadOnlyList<(string Name, TensorType Type, long[] Shape, byte[] Bytes)> Tensors);
 
     /// <summary>Copies the tensors; the snapshot before must have been written.</summary>
     public Snapshot Take(Checkpoint checkpoint, IEnumerable<(string Name, Tensor Value)> tensors)
     {
         var all = tensors.ToList();
-        var copies = new (string Name, long[] Shape, byte[] Bytes)[all.Count];
+        var copies = new (string Name, TensorType Type, long[] Shape, byte[] Bytes)[all.Count];
         while (_buffers.Count < all.Count) _buffers.Add([]);
         Parallel.For(0, all.Count, i =>
         {
             var (name, value) = all[i];
-            var shape = value.Shape;
-            var size = shape.Aggregate(1L, (product, length) => product * length) * sizeof(float);
+            var (type, shape) = (value.Type, value.Shape);
+            var size = shape.Aggregate(1L, (product, length) => product * length) * type.SizeBytes();
             if (_buffers[i].Length != size) _buffers[i] = GC.AllocateUninitializedArray<byte>(checked((int)size));
             value.Read(_buffers[i]);
-            copies[i] = (name, shape, _buffers[i]);
+            copies[i] = (name, type, shape, _buffers[i]);
         });
         return new Snapshot(checkpoint, copies);
     }
@@ -69,7 +69,7 @@ public sealed class CheckpointStore(string folder, int keep)
     private static void WriteTo(string temporary, Snapshot snapshot)
     {
         var writer = new SafetensorsWriter();
-        foreach (var (name, shape, bytes) in snapshot.Tensors) writer.Add(name, shape, SafetensorsType.F32, stream => stream.Write(bytes));
+        foreach (var (name, type, shape, bytes) in snapshot.Tensors) writer.Add(name, shape, StoredAs(type), stream => stream.Write(bytes));
         var tensors = Path.Combine(temporary, TensorsName);
         writer.Save(tensors);
         var checkpoint = snapshot.Checkpoint with { Sha256 = Hash(tensors) };
@@ -110,11 +110,18 @@ public sealed class CheckpointStore(string folder, int keep)
         foreach (var (name, value) in tensors)
         {
             var stored = opened.Find(name) ?? throw Damaged($"{name} is missing");
-            if (!stored.Has(value.Shape)) throw Damaged($"{name} has another shape");
-            value.Write(MemoryMarshal.AsBytes(opened.ReadFloats(stored).AsSpan()));
+            if (!stored.Has(value.Shape) || stored.Type != StoredAs(value.Type)) throw Damaged($"{name} has another shape or type");
+            value.Write(opened.ReadBytes(stored));
         }
         return checkpoint;
     }
+
+    private static SafetensorsType StoredAs(TensorType type) => type switch
+    {
+        TensorType.Float32 => SafetensorsType.F32,
+        TensorType.UInt8 => SafetensorsType.U8,
+        _ => throw new ArgumentOutOfRangeException(nameof(type), type, "no state has this type"),
+    };
 
     /// <summary>Removes what is older than asked for, and what a trainer that was killed left half written.</summary>
     private void Tidy()

@@ -4,16 +4,21 @@ using TokenMill.Training.Torch;
 
 namespace TokenMill.Training.Loop;
 
-/// <summary>AdamW (Loshchilov and Hutter, 2019) with fp32 parameters and state. Norms and biases are not decayed.</summary>
+/// <summary>
+/// AdamW (Loshchilov and Hutter, 2019) on fp32 parameters, which a model in bf16 rounds anew after each step, so that no update is
+/// too small to count. Its state is fp32, or (adamw8bit) a quarter of that. Norms and biases are not decayed.
+/// </summary>
 public sealed class AdamW : IDisposable
 {
     private readonly OptimizerSpec _spec;
-    private readonly List<(Parameter Parameter, Tensor Mean, Tensor Square)> _states;
+    private readonly List<(Parameter Parameter, IMoments Moments)> _states;
 
     public AdamW(IEnumerable<Parameter> parameters, OptimizerSpec spec)
     {
         _spec = spec;
-        _states = TensorScope.Detached(() => parameters.Select(p => (p, Tensor.Zeros(TensorType.Float32, p.Value.Shape), Tensor.Zeros(TensorType.Float32, p.Value.Shape))).ToList());
+        _states = TensorScope.Detached(() => parameters.Select(p => (p, New(p))).ToList());
+
+        IMoments New(Parameter parameter) => spec.Name == "adamw8bit" && parameter.Value.Count >= BlockwiseMoments.LeastElements ? new BlockwiseMoments(parameter) : new Float32Moments(parameter);
     }
 
     /// <summary>Updates made so far.</summary>
@@ -33,39 +38,30 @@ public sealed class AdamW : IDisposable
     {
         using var scope = new TensorScope();
         Steps++;
-        foreach (var (parameter, mean, square) in _states)
+        foreach (var (parameter, moments) in _states)
         {
-            if (parameter.Value.Gradient() is { } gradient)
-                FusedOperators.AdamW(parameter.Value, gradient, mean, square, learningRate, _spec.Betas[0], _spec.Betas[1], _spec.Epsilon, parameter.Decays ? _spec.WeightDecay : 0, gradientScale, Steps);
+            if (parameter.Value.Gradient() is { } gradient) moments.Update(parameter, gradient, _spec, learningRate, gradientScale, Steps);
             parameter.Value.ClearGradient();
         }
     }
 
     public void ClearGradients()
     {
-        foreach (var (parameter, _, _) in _states) parameter.Value.ClearGradient();
+        foreach (var (parameter, _) in _states) parameter.Value.ClearGradient();
     }
 
     /// <summary>What is trained, by name.</summary>
     public IEnumerable<(string Name, Tensor Value)> Parameters() => _states.Select(state => (state.Parameter.Name, state.Parameter.Value));
 
     /// <summary>Everything a checkpoint must hold: parameters and their moments, by name.</summary>
-    public IEnumerable<(string Name, Tensor Value)> State() => _states.SelectMany(state => new[]
-    {
-        (state.Parameter.Name, state.Parameter.Value),
-        ($"{state.Parameter.Name}/mean", state.Mean),
-        ($"{state.Parameter.Name}/square", state.Square),
-    });
+    public IEnumerable<(string Name, Tensor Value)> State() => _states.SelectMany(state =>
+        state.Moments.State.Select(part => ($"{state.Parameter.Name}/{part.Name}", part.Value)).Prepend((state.Parameter.Name, state.Parameter.Value)));
 
     /// <summary>Goes on after so many steps, whose state has been written into <see cref="State"/>.</summary>
     public void Resume(int steps) => Steps = steps;
 
     public void Dispose()
     {
-        foreach (var (_, mean, square) in _states)
-        {
-            mean.Dispose();
-            square.Dispose();
-        }
+        foreach (var (_, value) in _states.SelectMany(state => state.Moments.State)) value.Dispose();
     }
 }

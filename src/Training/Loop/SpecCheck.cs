@@ -130,8 +130,7 @@ public static class SpecCheck
 
     private static IEnumerable<string> Optimizer(OptimizerSpec optimizer)
     {
-        if (optimizer.Name == "adamw8bit") yield return "optimizer.name: adamw8bit is not available yet; adamw is";
-        else if (optimizer.Name != "adamw") yield return $"optimizer.name: '{optimizer.Name}' is not adamw";
+        if (optimizer.Name is not ("adamw" or "adamw8bit")) yield return $"optimizer.name: '{optimizer.Name}' is not adamw or adamw8bit";
         if (optimizer.LearningRate is { } rate && !(rate > 0 && double.IsFinite(rate))) yield return "optimizer.learning_rate: more than 0";
         if (optimizer.Betas.Count != 2 || optimizer.Betas.Any(beta => !(beta is >= 0 and < 1))) yield return "optimizer.betas: two numbers from 0 to less than 1";
         if (!(optimizer.Epsilon > 0)) yield return "optimizer.epsilon: more than 0";

@@ -152,4 +152,8 @@ public static unsafe class FusedOperators
 
     public static void AdamW(Tensor parameter, Tensor gradient, Tensor mean, Tensor square, double learningRate, double beta1, double beta2, double epsilon, double weightDecay, double gradientScale, long step) =>
         Check(tm_adamw(parameter.Handle, gradient.Handle, mean.Handle, square.Handle, learningRate, beta1, beta2, epsilon, weightDecay, gradientScale, step));
+
+    /// <summary>The same with moments of a byte an element, rounded by numbers that follow from <paramref name="seed"/>.</summary>
+    public static void AdamW8Bit(Tensor parameter, Tensor gradient, Tensor mean, Tensor meanScale, Tensor root, Tensor rootScale, double learningRate, double beta1, double beta2, double epsilon, double weightDecay, double gradientScale, long step, ulong seed) =>
+        Check(tm_adamw8bit(parameter.Handle, gradient.Handle, mean.Handle, meanScale.Handle, root.Handle, rootScale.Handle, learningRate, beta1, beta2, epsilon, weightDecay, gradientScale, step, seed));
 }

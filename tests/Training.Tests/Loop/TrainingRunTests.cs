@@ -152,7 +152,7 @@ public sealed class TrainingRunTests(RunFixture fixture, ITestOutputHelper outpu
             spec["model"] = "/nowhere/model.gguf";
             spec["batch_size"] = 0;
             spec["adapter"] = new JsonObject { ["type"] = "loha", ["rank"] = 0, ["dropout"] = 1 };
-            spec["optimizer"] = new JsonObject { ["name"] = "adamw8bit", ["learning_rate"] = -1, ["betas"] = new JsonArray(0.9) };
+            spec["optimizer"] = new JsonObject { ["name"] = "sgd", ["learning_rate"] = -1, ["betas"] = new JsonArray(0.9) };
             spec["schedule"] = new JsonObject { ["name"] = "step" };
             spec["device"] = "cuda:0";
             spec["validation"] = new JsonObject { ["fraction"] = 2 };

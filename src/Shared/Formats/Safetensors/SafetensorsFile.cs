@@ -53,12 +53,19 @@ public sealed class SafetensorsFile : IDisposable
     {
         if (tensor.Type is not (SafetensorsType.F32 or SafetensorsType.F16 or SafetensorsType.BF16))
             throw Refuse(tensor.Name, "safetensors-dtype", $"{tensor.Name}: weights of type {tensor.Type} are not supported", "use F32, F16 or BF16");
-        var bytes = new byte[tensor.SizeBytes];
-        GgufFile.ReadExactly(_file, bytes, tensor.Offset);
+        var bytes = ReadBytes(tensor);
         if (tensor.Type == SafetensorsType.F32) return MemoryMarshal.Cast<byte, float>(bytes).ToArray();
         var values = new float[tensor.Elements];
         GgufDecoder.Decode(tensor.Type == SafetensorsType.F16 ? GgufType.F16 : GgufType.BF16, bytes, values);
         return values;
+    }
+
+    /// <summary>The tensor as it is stored.</summary>
+    public byte[] ReadBytes(SafetensorsTensor tensor)
+    {
+        var bytes = new byte[tensor.SizeBytes];
+        GgufFile.ReadExactly(_file, bytes, tensor.Offset);
+        return bytes;
     }
 
     public void Dispose() => _file.Dispose();

@@ -86,6 +86,8 @@ internal static unsafe partial class TorchLibrary
     [LibraryImport(Name)] public static partial int tm_sum_of_squares(TensorHandle values, out double sum);
     [LibraryImport(Name)] public static partial int tm_adamw(TensorHandle parameter, TensorHandle gradient, TensorHandle mean, TensorHandle square, double learningRate, double beta1, double beta2, double epsilon, double weightDecay, double gradScale, long step);
 
+    [LibraryImport(Name)] public static partial int tm_adamw8bit(TensorHandle parameter, TensorHandle gradient, TensorHandle mean, TensorHandle meanScale, TensorHandle root, TensorHandle rootScale, double learningRate, double beta1, double beta2, double epsilon, double weightDecay, double gradScale, long step, ulong seed);
+
     /// <summary>tm_value</summary>
     [StructLayout(LayoutKind.Sequential)]
     public struct Value

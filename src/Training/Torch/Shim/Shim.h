@@ -76,3 +76,4 @@ TM_API int tm_logits(tm_tensor hidden, tm_weight head, float softcap, tm_tensor*
 
 TM_API int tm_sum_of_squares(tm_tensor values, double* out);
 TM_API int tm_adamw(tm_tensor parameter, tm_tensor gradient, tm_tensor mean, tm_tensor square, double learning_rate, double beta1, double beta2, double epsilon, double weight_decay, double grad_scale, int64_t step);
+TM_API int tm_adamw8bit(tm_tensor parameter, tm_tensor gradient, tm_tensor mean, tm_tensor mean_scale, tm_tensor root, tm_tensor root_scale, double learning_rate, double beta1, double beta2, double epsilon, double weight_decay, double grad_scale, int64_t step, uint64_t seed);   // codes are uint8

@@ -14,7 +14,7 @@ if [ -n "${TOKENMILL_LIBTORCH:-}" ]; then
   libraries="-L$TOKENMILL_LIBTORCH/lib -Wl,-rpath,$TOKENMILL_LIBTORCH/lib $libraries"
   grep -q '^#define TORCH_VERSION_MAJOR 1' "$TOKENMILL_LIBTORCH/include/torch/csrc/api/include/torch/version.h" || standard=c++20
 fi
-flags="-std=$standard -O2 -fPIC -fopenmp -fvisibility=hidden -Wall -Wno-psabi"
+flags="-std=$standard -O2 -fPIC -fopenmp -fno-math-errno -fvisibility=hidden -Wall -Wno-psabi"
 
 level() { g++ -std=c++17 -O3 -fPIC -fno-math-errno -fvisibility=hidden -Wall -Wno-psabi -DTOKENMILL_LEVEL="$1" -DTOKENMILL_WIDTH="$2" "${@:3}" -c "$kernels/Level.cpp" -o "$objects/$1.o"; }
 

@@ -1,5 +1,6 @@
 using TokenMill.Shared.CommandLine;
 using TokenMill.Shared.Domain;
+using TokenMill.Shared.Formats.Families;
 using TokenMill.Shared.Formats.Gguf;
 using TokenMill.Shared.Llama;
 using TokenMill.Training.Export;
@@ -38,6 +39,8 @@ internal static class ExportCommand
             case "peft": PeftFolder.Write(output, adapter!, model); break;
             case "gguf-lora": GgufAdapterFile.Write(output, adapter!, model); break;
         }
+        if (format == "gguf") OllamaModelfile.Write(output);
+        if (format is "gguf" or "gguf-lora" && UnservedWindow.Of(model.Metadata) is { } window) Console.Error.WriteLine($"warning: {window.Warning.Code}: {window.Warning.Message}");
         Console.Out.WriteLine(output);
         return Task.FromResult(CommandLineHost.Done);
     }

@@ -1,6 +1,7 @@
 using TokenMill.Shared.ChatTemplates;
 using TokenMill.Shared.Domain;
 using TokenMill.Shared.Formats;
+using TokenMill.Shared.Formats.Families;
 using TokenMill.Shared.Formats.Gguf;
 using TokenMill.Shared.Formats.HuggingFace;
 using TokenMill.Training.Export;
@@ -25,8 +26,8 @@ public static class ModelImport
         var temporary = $"{full}.{Guid.NewGuid():N}.tmp";
         try
         {
-            var warnings = Directory.Exists(path) ? FromFolder(path, temporary, type, cancellationToken) : FromGguf(path, temporary, type, cancellationToken);
-            Check(temporary);
+            List<ModelFinding> warnings = [.. Directory.Exists(path) ? FromFolder(path, temporary, type, cancellationToken) : FromGguf(path, temporary, type, cancellationToken)];
+            if (Check(temporary) is { } window) warnings.Add(window.Warning);
             File.Move(temporary, full, overwrite: true);
             return warnings;
         }
@@ -36,12 +37,13 @@ public static class ModelImport
         }
     }
 
-    private static void Check(string path)
+    private static UnservedWindow? Check(string path)
     {
         using var file = GgufFile.Open(path);
         if (GgufModel.Check(file).Servable is { Yes: false } servable) throw new RefusedException("model-not-servable", servable.Why, "choose a dense text model of a supported family");
         const string template = "tokenizer.chat_template";
         if (file.Metadata.TryString(template) is { Length: > 0 } source && ChatTemplateCheck.Check(source) is { } error) throw new RefusedException(error with { Field = template });
+        return UnservedWindow.Of(file.Metadata);
     }
 
     private static IReadOnlyList<ModelFinding> FromFolder(string path, string output, GgufType? type, CancellationToken cancellationToken)

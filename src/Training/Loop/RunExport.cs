@@ -1,3 +1,4 @@
+using TokenMill.Shared.Formats.Families;
 using TokenMill.Shared.Formats.Gguf;
 using TokenMill.Shared.Jobs;
 using TokenMill.Training.Export;
@@ -8,16 +9,17 @@ namespace TokenMill.Training.Loop;
 
 /// <summary>
 /// What a finished run leaves in its output folder: adapter/ (PEFT), adapter.gguf and model.gguf (weights with the adapter
-/// folded in, or all weights as trained, F16).
+/// folded in, or all weights as trained, F16) with its Modelfile.
 /// </summary>
 internal sealed class RunExport(FineTuneSpec spec, ModelSource source, CausalModel model, LoraAdapter? adapter, string folder, CancellationToken cancellationToken)
 {
-    public IEnumerable<ExportEvent> Write()
+    public IEnumerable<TrainerEvent> Write()
     {
         var kinds = spec.Export ?? (adapter is null ? ["merged"] : GgufAdapterFile.CanHold(adapter.Config, out _) ? ["peft", "gguf-lora"] : ["peft", "merged"]);
         if (kinds.Count == 0) yield break;
         using var file = GgufFile.Open(source.TokenizerPath);
         var weights = adapter is null ? null : AdapterWeights.Of(adapter, model, file.Metadata.TryString("general.name"));
+        if (kinds.Any(kind => kind != "peft") && UnservedWindow.Of(file.Metadata) is { } window) yield return new WarningEvent(window.Warning.Code, window.Warning.Message);
         foreach (var kind in kinds)
         {
             cancellationToken.ThrowIfCancellationRequested();
@@ -26,7 +28,10 @@ internal sealed class RunExport(FineTuneSpec spec, ModelSource source, CausalMod
             {
                 case "peft": PeftFolder.Write(path, weights!, file); break;
                 case "gguf-lora": GgufAdapterFile.Write(path, weights!, file); break;
-                default: WriteModel(path, file, weights); break;
+                default:
+                    WriteModel(path, file, weights);
+                    OllamaModelfile.Write(path);
+                    break;
             }
             yield return new ExportEvent(kind, path);
         }

@@ -13,6 +13,7 @@ internal sealed class Mistral() : ModelFamily("mistral", "llama", "MistralForCau
     public const string WindowKey = "llama.attention.sliding_window";
 
     public override bool PermutesQueryAndKey => true;
+    public override bool ServesWindow => false;
     internal override DecoderLayout Layout => ByModelType("llama")!.Layout;
 
     public override DecoderTraits Traits(GgufMetadata metadata) => new() { Window = (int)(metadata.TryUInt32(WindowKey) ?? 0) };

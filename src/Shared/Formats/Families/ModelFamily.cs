@@ -44,6 +44,9 @@ public abstract class ModelFamily(string modelType, string architecture, string 
     /// <summary>The gate goes through GELU in its tanh form; else through SiLU.</summary>
     public virtual bool GateIsGelu => false;
 
+    /// <summary>libllama has the family's sliding window, if it has one.</summary>
+    public virtual bool ServesWindow => true;
+
     /// <summary>What llama.cpp asks of a file of this architecture.</summary>
     internal abstract DecoderLayout Layout { get; }
 

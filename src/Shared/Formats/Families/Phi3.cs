@@ -8,6 +8,7 @@ namespace TokenMill.Shared.Formats.Families;
 internal sealed class Phi3() : ModelFamily("phi3", "phi3", "Phi3ForCausalLM")
 {
     public override bool Fused => true;
+    public override bool ServesWindow => false;
     internal override DecoderLayout Layout => new() { FreeHeadLength = false, FullRotation = false, FusedGateUp = true, LongRopeFactors = true };
 
     public override DecoderTraits Traits(GgufMetadata metadata) => new() { Window = (int)(metadata.TryUInt32(Key("attention.sliding_window")) ?? 0) };

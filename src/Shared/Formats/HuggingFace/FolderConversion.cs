@@ -25,8 +25,8 @@ public static class FolderConversion
         ConfigConversion.Write(config, writer);
         TokenizerConversion.Write(tokenizer, (int)config.VocabularySize, EndIds(folder), config.TokenId, writer, warnings);
         if (!string.IsNullOrEmpty(folder.ChatTemplate)) writer.Add("tokenizer.chat_template", folder.ChatTemplate);
-        if (config.Family.ModelType is "mistral" or "phi3" && config.Number("sliding_window") is { } window && window < config.ContextLength)
-            warnings.Add(new ModelFinding("sliding_window", "window-not-served", $"the model sees {window} tokens back and is trained so; llama.cpp has no window for it: within {window} tokens both are the same, beyond they differ"));
+        if (config.RopeScalingType is "longrope" or "su")
+            warnings.Add(new ModelFinding("rope_scaling", "longrope-by-context", "llama.cpp takes the factors of LongRoPE by the length of the context it is started with, training by the length of each row: serve short conversations with a context no longer than the original one"));
         return warnings;
     }
 

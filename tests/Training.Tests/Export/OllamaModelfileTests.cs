@@ -12,7 +12,7 @@ public sealed class OllamaModelfileTests(ITestOutputHelper output)
     {
         using var model = GgufFile.Open(Reference.Locate("models/SmolLM2-135M-Instruct-Q4_1.gguf"));
         Assert.Equal(
-            """
+            """"
             # Made by TokenMill: ollama create NAME -f Modelfile
             FROM ./model.gguf
             TEMPLATE """{{ range $i, $_ := .Messages }}{{ if eq .Role "system" }}<|im_start|>system
@@ -26,7 +26,7 @@ public sealed class OllamaModelfileTests(ITestOutputHelper output)
             {{ end }}{{ end }}"""
             PARAMETER stop "<|im_end|>"
 
-            """.ReplaceLineEndings("\n"), OllamaModelfile.Text(model, "model.gguf"));
+            """".ReplaceLineEndings("\n"), OllamaModelfile.Text(model, "model.gguf"));
     }
 
     /// <summary>Whatever template publishers write: what is said in Ollama's language renders as they do, or it is not said.</summary>

@@ -3,11 +3,13 @@ using TokenMill.Shared.ChatTemplates;
 using TokenMill.Shared.Formats.Gguf;
 using TokenMill.Shared.Jobs;
 using TokenMill.Shared.Llama;
+using TokenMill.Testing;
 using TokenMill.Training.Export;
 using TokenMill.Training.Import;
 using TokenMill.Training.Lora;
 using TokenMill.Training.Models;
 using TokenMill.Training.Tests.Golden;
+using TokenMill.Training.Tests.Import;
 using TokenMill.Training.Torch;
 
 namespace TokenMill.Training.Tests.Peers;
@@ -60,6 +62,37 @@ public sealed class PeerFamilyTests(ITestOutputHelper output) : IDisposable
             output.WriteLine($"{family}: read by transformers, worst logit with the adapter {adapter:E1}, merged {merged:E1}");
             Assert.True(adapter < 1e-3 && merged < 1e-3, family);
             foreach (var (ids, text) in answers[2 * i]!["texts"]!.AsArray().Zip(reference["texts"]!.AsArray())) Assert.Equal(text!["ids"].Ints(), ids.Ints());
+        }
+    }
+
+    /// <summary>The stored references' tuned models, exported here from their GGUF files, in transformers and peft.</summary>
+    [Fact]
+    public async Task Exports_OfTunedReferences_AreReadByTransformersAndPeft()
+    {
+        var jobs = new JsonArray();
+        var expected = new List<(string Family, double[] Last)>();
+        foreach (var family in FamilyImportTests.Families.Select(row => row.Data))
+        {
+            string Golden(string name) => Reference.Locate($"golden/families/{family}/{name}");
+            var after = JsonNode.Parse(File.ReadAllText(Golden("lora/lora.json")))!["after"]!;
+            var (path, merged, adapter) = (Path.Combine(_scratch, $"{family}.gguf"), Path.Combine(_scratch, family, "merged"), Path.Combine(_scratch, family, "adapter"));
+            ModelImport.Run(Golden("hf"), path, null, TestContext.Current.CancellationToken);
+            using var file = GgufFile.Open(path);
+            var weights = AdapterWeights.Load(Golden("lora/adapter_final.gguf"), file);
+            HuggingFaceModel.Write(merged, file, ModelTensors.Merge(file, weights), GgufType.F32);
+            PeftFolder.Write(adapter, weights, file);
+            jobs.Add(new JsonObject { ["model"] = merged, ["ids"] = after["input_ids"]!.DeepClone() });
+            jobs.Add(new JsonObject { ["model"] = Golden("hf"), ["adapter"] = adapter, ["ids"] = after["input_ids"]!.DeepClone() });
+            expected.Add((family, after["merged_last_logits"].Doubles()));
+        }
+        File.WriteAllText(Path.Combine(_scratch, "jobs.json"), jobs.ToJsonString());
+        await HuggingFacePeer.RunAsync(TestContext.Current.CancellationToken, "read", Path.Combine(_scratch, "jobs.json"), Path.Combine(_scratch, "answers.json"));
+        var answers = JsonNode.Parse(File.ReadAllText(Path.Combine(_scratch, "answers.json")))!.AsArray();
+        for (var i = 0; i < expected.Count; i++)
+        {
+            var (merged, adapter) = (Worst(expected[i].Last, answers[2 * i]!["last"].Doubles()), Worst(expected[i].Last, answers[2 * i + 1]!["last"].Doubles()));
+            output.WriteLine($"{expected[i].Family}: worst logit of the exported model {merged:E1}, with the exported adapter {adapter:E1}");
+            Assert.True(merged < 1e-4 && adapter < 1e-4, expected[i].Family);
         }
     }
 

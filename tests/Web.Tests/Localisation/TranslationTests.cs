@@ -71,7 +71,7 @@ public sealed partial class TranslationTests
     [GeneratedRegex("[A-Za-z]{3,}")]
     private static partial Regex Word();
 
-    [GeneratedRegex(@"^(TokenMill|Ctrl K|float32|bfloat16|libtorch|llama\.cpp|models/starter|Apache-2\.0|curl|Python|C#|JSON)$")]
+    [GeneratedRegex(@"^(TokenMill|LoRA|rsLoRA|DoRA|QLoRA|AdamW|Ctrl K|float32|bfloat16|libtorch|llama\.cpp|models/starter|Apache-2\.0|curl|Python|C#|JSON)$")]
     private static partial Regex Allowed();
 
     [GeneratedRegex(@"\{\d+")]

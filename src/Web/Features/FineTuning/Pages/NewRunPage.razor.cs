@@ -97,9 +97,30 @@ public sealed partial class NewRunPage
         Changed();
     }
 
+    private void ChangeKind()
+    {
+        SuggestRate();
+        Changed();
+    }
+
+    private string MethodHelp => _settings.Method switch
+    {
+        TrainingMethod.Dpo => "DPO: rows with a chosen and a rejected answer; the model comes to prefer the chosen ones.",
+        TrainingMethod.Pretrain => "Continued pre-training: every word of the texts is learned, to know a subject or a language better.",
+        _ => "Supervised fine-tuning: the model learns to answer as the assistant in your rows does.",
+    };
+
+    private string AdapterHelp => _settings.Adapter switch
+    {
+        "rslora" => "Like LoRA, scaled so that high ranks pay.",
+        "dora" => "Learns direction and length of the weights apart; often a little better than LoRA and slower. The result is a merged model.",
+        "none" => "Learns most and needs several times the memory; the result is a whole model.",
+        _ => "A small adapter beside the frozen weights: quick, and it can be served beside others. The usual choice.",
+    };
+
     private void SuggestRate()
     {
-        if (!_rateTyped && _models!.FirstOrDefault(m => m.Id == _model) is { Parameters: > 0 } model) _settings.LearningRate = FineTuneSettings.SuggestedRate(model.Parameters);
+        if (!_rateTyped && _models!.FirstOrDefault(m => m.Id == _model) is { Parameters: > 0 } model) _settings.LearningRate = _settings.SuggestRate(model.Parameters);
     }
 
     /// <summary>A name and sample prompts from the dataset, unless the person has written their own.</summary>

@@ -28,6 +28,10 @@ public sealed partial class RunPage
     private bool _may, _busy;
     private ChartView _view;
 
+    private string MethodName => _spec.Method switch { TrainingMethod.Dpo => "Preferences between answers", TrainingMethod.Pretrain => "Plain text", _ => "Answers of conversations" };
+
+    private string AdapterName => _spec.Adapter.Type switch { "rslora" => "rsLoRA", "dora" => "DoRA", "qlora" => "QLoRA", _ => "LoRA" };
+
     [Parameter] public Guid Id { get; set; }
 
     [SupplyParameterFromQuery(Name = "loss")] private string? ViewName { get; set; }

@@ -34,16 +34,16 @@ internal sealed class PlanAccuracy : IDisposable
 
     private IEnumerable<(string Name, Func<JsonObject> Spec)> Specifications()
     {
-        yield return ("lora-r8-512", () => Spec(_model, _data, 24, spec => spec["adapter"] = new JsonObject { ["rank"] = 8, ["alpha"] = 16 }));
+        yield return ("lora-r8-512", () => Spec(_model, _data, 12, spec => spec["adapter"] = new JsonObject { ["rank"] = 8, ["alpha"] = 16 }));
         yield return ("lora-r64-2048", () => Spec(_model, Joined(16), 4, spec =>
         {
-            spec["max_length"] = 2048;
+            (spec["max_length"], spec["batch_size"]) = (2048, 2);
             spec["adapter"] = new JsonObject { ["rank"] = 64, ["alpha"] = 64 };
         }));
-        yield return ("qlora", () => Spec(_model, _data, 24, spec => spec["adapter"] = new JsonObject { ["type"] = "qlora" }));
-        yield return ("full", () => Spec(_model, _data, 20, spec => spec["adapter"] = new JsonObject { ["type"] = "none" }));
-        yield return ("dpo", () => Spec(_model, Pairs(), 12, spec => spec["method"] = "dpo"));
-        yield return ("1b-qlora", () => Spec(RandomModel.Write(Path.Combine(_folder, "1b.gguf"), _model), _data, 3, spec => spec["adapter"] = new JsonObject { ["type"] = "qlora" }));
+        yield return ("qlora", () => Spec(_model, _data, 12, spec => spec["adapter"] = new JsonObject { ["type"] = "qlora" }));
+        yield return ("full", () => Spec(_model, _data, 12, spec => spec["adapter"] = new JsonObject { ["type"] = "none" }));
+        yield return ("dpo", () => Spec(_model, Pairs(), 8, spec => spec["method"] = "dpo"));
+        yield return ("1b-qlora", () => Spec(RandomModel.Write(Path.Combine(_folder, "1b.gguf"), _model), _data, 4, spec => spec["adapter"] = new JsonObject { ["type"] = "qlora" }));
     }
 
     private static JsonObject Spec(string model, string data, int steps, Action<JsonObject> change)
@@ -52,6 +52,7 @@ internal sealed class PlanAccuracy : IDisposable
         {
             ["model"] = model, ["data"] = new JsonArray(new JsonObject { ["path"] = data }), ["max_length"] = 512,
             ["batch_size"] = 8, ["accumulation"] = 1, ["max_steps"] = steps, ["export"] = new JsonArray(),
+            ["checkpoint"] = new JsonObject { ["every_steps"] = 6 },                       // whose copies count
         };
         change(spec);
         return spec;

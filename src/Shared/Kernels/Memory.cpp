@@ -32,6 +32,8 @@ public:
         free_.erase(place);
         if (left > 0) free_.emplace(block + bytes, left);
         used_.emplace(block, bytes);
+        alive_ += bytes;
+        if (alive_ > peak_) peak_ = alive_;
         return reinterpret_cast<void*>(block);
     }
 
@@ -41,8 +43,16 @@ public:
         const auto found = used_.find(reinterpret_cast<uintptr_t>(block));
         if (found == used_.end()) return false;
         add(found->first, found->second);
+        alive_ -= found->second;
         used_.erase(found);
         return true;
+    }
+
+    size_t peak(bool restart) {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        const size_t peak = peak_;
+        if (restart) peak_ = alive_;
+        return peak;
     }
 
 private:
@@ -78,6 +88,7 @@ private:
     }
 
     std::mutex mutex_;
+    size_t alive_ = 0, peak_ = 0;
     std::map<uintptr_t, size_t> free_;
     std::unordered_map<uintptr_t, size_t> used_;
 };
@@ -98,5 +109,7 @@ void* take_memory(size_t bytes) {
 void give_memory(void* block) {
     if (!pool().give(block)) std::free(block);
 }
+
+size_t peak_memory(bool restart) { return pool().peak(restart); }
 
 }

@@ -11,4 +11,7 @@ namespace tokenmill {
 void* take_memory(size_t bytes);
 void give_memory(void* block);
 
+// The most that was taken from the pool at once since the last restart of the count.
+size_t peak_memory(bool restart);
+
 }

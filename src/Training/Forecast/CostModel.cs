@@ -31,17 +31,18 @@ internal sealed class CostModel
     public double ValidationShare => _deep.ValidationShare;
     public long TrainableParameters => (long)Math.Round(Deepen(probe => probe.TrainableParameters));
 
-    public long RuntimeBytes => _deep.RuntimeBytes;
-    public long WeightBytes => (long)Deepen(probe => probe.LoadedBytes - probe.RuntimeBytes);
+    /// <summary>The program without a model.</summary>
+    public long RuntimeBytes => _shallow.OutsideBytes;
 
-    /// <summary>Gradients and two moments, fp32 where it cannot be seen among everything else that is resident.</summary>
-    public long StateBytes => (long)Math.Max(TrainableParameters * 12, Deepen(probe => probe.ReadyBytes - probe.LoadedBytes));
+    /// <summary>Beside tensors and weights; small tensors are among it too.</summary>
+    public long OutsideBytes => Math.Max(_deep.OutsideBytes, (long)Deepen(probe => probe.OutsideBytes));
+    public long WeightBytes => (long)Deepen(probe => probe.WeightBytes);
     public long LoadPeakBytes => (long)Deepen(probe => probe.LoadPeakBytes);
 
     /// <summary>Of one pass, forward and backward, at its best.</summary>
     public double PassSeconds(PassShape shape) => LeastSquares.Dot(_seconds, TimeFeatures(_layers, shape));
 
-    /// <summary>The most that is resident while a pass runs.</summary>
+    /// <summary>The most that is alive while a pass runs, weights included.</summary>
     public long PassBytes(PassShape shape) => (long)LeastSquares.Dot(_bytes, MemoryFeatures(_layers, shape));
 
     /// <summary>The share of <see cref="PassBytes"/> that grows with its tokens.</summary>

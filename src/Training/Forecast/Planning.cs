@@ -13,8 +13,15 @@ namespace TokenMill.Training.Forecast;
 /// </summary>
 internal sealed class Planning(ProbeCache probes, TimeProvider time)
 {
-    /// <summary>Bytes of a checkpoint for each trained number: itself and two moments, fp32.</summary>
-    private const int CheckpointBytesPerParameter = 12;
+    /// <summary>What a checkpoint holds of each trained number: itself and two moments, fp32.</summary>
+    private const int StateBytesPerParameter = 12;
+    private const int GradientBytesPerParameter = 4;
+
+    /// <summary>Writing, flushing and hashing the last checkpoint, which the run waits for.</summary>
+    private const double DiskBytesPerSecond = 300e6;
+
+    /// <summary>The pool of tensors grows by twice as much, so that on average this is not used.</summary>
+    private const long PoolSlackBytes = 32 << 20;
 
     /// <summary>Share of the available memory that a run may take.</summary>
     private const double UsableMemory = 0.95;
@@ -39,24 +46,23 @@ internal sealed class Planning(ProbeCache probes, TimeProvider time)
         var usable = (long)(available * UsableMemory);
         return new FineTunePlan(
             cost.TrainableParameters, config.Parameters, peak, memory, workload.TokensPerEpoch, workload.RowsPerEpoch, workload.PackedRowsPerEpoch, workload.Steps,
-            Seconds(workload, cost, dataSeconds), cost.TrainableParameters * CheckpointBytesPerParameter, available, peak <= usable, workload.Sampled,
+            Seconds(workload, cost, dataSeconds), cost.TrainableParameters * StateBytesPerParameter, available, peak <= usable, workload.Sampled,
             peak <= usable ? [] : [.. new PlanAdvisor(spec, config, workload, cost).For(usable)]);
     }
 
     internal static IReadOnlyDictionary<string, long> Memory(Workload workload, CostModel cost)
     {
         var largest = workload.StepPasses.SelectMany(step => step).MaxBy(cost.PassBytes)!;
-        var (pass, activations) = (cost.PassBytes(largest), cost.ActivationBytes(largest));
+        var whole = cost.OutsideBytes + Math.Max(cost.PassBytes(largest), cost.LoadPeakBytes) + PoolSlackBytes;
         var parts = new SortedDictionary<string, long>(StringComparer.Ordinal)
         {
             ["runtime"] = cost.RuntimeBytes,
             ["weights"] = cost.WeightBytes,
-            ["adapter_and_optimizer"] = cost.StateBytes,
-            ["activations"] = activations,
+            ["adapter_and_optimizer"] = cost.TrainableParameters * (StateBytesPerParameter + GradientBytesPerParameter),
+            ["activations"] = cost.ActivationBytes(largest),
         };
-        parts["head_and_buffers"] = Math.Max(0, pass - parts.Values.Sum());
-        var loading = cost.LoadPeakBytes - parts.Values.Sum();
-        if (loading > 0) parts["more_while_loading"] = loading;
+        parts["head_and_buffers"] = Math.Max(0, whole - parts.Values.Sum());
+        parts["checkpoint_copy"] = cost.TrainableParameters * StateBytesPerParameter;
         return parts;
     }
 
@@ -65,7 +71,7 @@ internal sealed class Planning(ProbeCache probes, TimeProvider time)
         var passes = workload.StepPasses.Average(step => step.Sum(cost.PassSeconds)) * workload.Steps;
         var perToken = workload.StepPasses.Sum(step => step.Sum(cost.PassSeconds)) / workload.StepPasses.Sum(step => step.Sum(pass => (double)pass.Tokens));
         var forward = (workload.Evaluations * workload.ValidationTokens + workload.ReferenceTokens) * perToken * cost.ValidationShare;
-        var still = dataSeconds + cost.LoadSeconds + cost.UpdateSeconds * workload.Steps;
+        var still = dataSeconds + cost.LoadSeconds + cost.UpdateSeconds * workload.Steps + (double)cost.TrainableParameters * StateBytesPerParameter / DiskBytesPerSecond;
         var work = passes + forward;
         return new PlannedSeconds(still + work * 0.95, still + work * cost.Slowdown, (still + work * Math.Max(cost.SlowdownAtWorst, 1.1 * cost.Slowdown)) * 1.1);
     }

@@ -24,32 +24,28 @@ internal static class Probe
         var source = new ModelSource(spec.Model);
         using var text = new ModelText(source);
         var config = source.Config() with { Layers = layers };
-        var runtime = ProcessMemory.ResidentBytes();
-
-        ProcessMemory.ResetPeak();
+        TorchRuntime.PeakTensorBytes(restart: true);
         var started = Stopwatch.GetTimestamp();
         using var setup = TrainingSetup.Build(spec, source, config, cancellationToken);
-        var (loadSeconds, loadPeak, loaded) = (Stopwatch.GetElapsedTime(started).TotalSeconds, ProcessMemory.PeakBytes(), ProcessMemory.ResidentBytes());
+        var (loadSeconds, loadPeak, weights) = (Stopwatch.GetElapsedTime(started).TotalSeconds, TorchRuntime.PeakTensorBytes(restart: true), TorchRuntime.PeakTensorBytes());
 
         var batches = Examples(config).Select(examples => Packing.Pack(examples, examples.Max(e => e.Ids.Length), packing: true)).ToList();
         Step(setup, batches[0], cancellationToken);                     // gradients and moments come to be; kernels are chosen
-        ProcessMemory.ReturnFreed();
-        var ready = ProcessMemory.ResidentBytes();
         var (seconds, peaks, updates) = (batches.Select(_ => new List<double>()).ToList(), new long[batches.Count], new List<double>());
         var begun = Stopwatch.GetTimestamp();
         for (var round = 0; round < Rounds && (round == 0 || Stopwatch.GetElapsedTime(begun).TotalSeconds < BudgetSeconds); round++)
             for (var i = 0; i < batches.Count; i++)
             {
-                ProcessMemory.ReturnFreed();
-                ProcessMemory.ResetPeak();
+                TorchRuntime.PeakTensorBytes(restart: true);
                 var (pass, update) = Step(setup, batches[i], cancellationToken);
                 seconds[i].Add(pass);
                 updates.Add(update);
-                peaks[i] = Math.Max(peaks[i], ProcessMemory.PeakBytes());
+                peaks[i] = Math.Max(peaks[i], TorchRuntime.PeakTensorBytes());
             }
+        var outside = ProcessMemory.ResidentBytes() - ProcessMemory.PoolBytes();
         var middle = batches.Count / 2;
         var validation = Forward(setup.Model, batches[middle]);
-        return new ProbeResult(config.Layers, setup.Optimizer.ParameterCount, loadSeconds, runtime, loadPeak, loaded, ready, Median(updates), Math.Min(1, validation / Median(seconds[middle])),
+        return new ProbeResult(config.Layers, setup.Optimizer.ParameterCount, loadSeconds, outside, loadPeak, weights, Median(updates), Math.Min(1, validation / Median(seconds[middle])),
             [.. batches.Select((batch, i) => new ProbedPass(PassShape.Of(batch), peaks[i], seconds[i]))]);
     }
 

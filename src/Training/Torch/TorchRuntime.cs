@@ -35,6 +35,9 @@ public static unsafe class TorchRuntime
     /// <summary>Tensors and weights not freed yet.</summary>
     public static long LiveHandles => tm_live_handles();
 
+    /// <summary>The most bytes of tensors and weights that were alive at once since the count was last restarted; whether it starts anew now.</summary>
+    public static long PeakTensorBytes(bool restart = false) => tm_peak_memory(restart ? 1 : 0);
+
     /// <summary>Until disposed, operators on this thread record nothing for a backward pass.</summary>
     public static IDisposable WithoutGradient() => new GradientMode();
 

@@ -52,6 +52,7 @@ internal static unsafe partial class TorchLibrary
     [LibraryImport(Name, StringMarshalling = StringMarshalling.Utf8)] public static partial int tm_use_kernels(string level);
     [LibraryImport(Name)] public static partial int tm_threads(int count);
     [LibraryImport(Name)] public static partial long tm_live_handles();
+    [LibraryImport(Name)] public static partial long tm_peak_memory(int restart);
     [LibraryImport(Name)] public static partial void tm_interrupt(int interrupted);
 
     [LibraryImport(Name)] public static partial int tm_tensor_new(void* data, int dtype, long* shape, int rank, out TensorHandle tensor);

@@ -2,6 +2,7 @@
 #include <c10/core/CPUAllocator.h>
 #include <torch/version.h>
 #include "../../../Shared/Kernels/Memory.h"
+#include "Shim.h"
 
 namespace {
 
@@ -28,3 +29,5 @@ TensorMemory memory;
 const bool installed = (c10::SetCPUAllocator(&memory, 1), true);
 
 }
+
+int64_t tm_peak_memory(int restart) { return static_cast<int64_t>(tokenmill::peak_memory(restart != 0)); }

@@ -54,7 +54,7 @@ internal static class LogitsCommand
         };
         if (greedy == 0) return answer;
 
-        var generation = new TextGeneration(model.Vocabulary, SamplingOptions.Greedy, [], ignoreEos);
+        var generation = new TextGeneration(model.Vocabulary, new GenerationOptions { Sampling = SamplingOptions.Greedy, IgnoresEndOfTurn = ignoreEos });
         using var running = model.Start(ids, greedy, adapter, "", generation, cancellationToken);
         var end = await generation.Ended;
         if (end.Error is { } error) throw new RefusedException(error);

@@ -5,14 +5,18 @@ using TokenMill.Shared.OpenAi;
 
 namespace TokenMill.Serving.OpenAi;
 
-/// <summary>What a request asks for, checked: sampling, stop strings, limit of tokens.</summary>
-internal sealed record CompletionSettings(SamplingOptions Sampling, IReadOnlyList<string> StopStrings, int? MaxTokens)
+/// <summary>What a request asks for, checked: how to generate, how many answers to a prompt, how long they may be.</summary>
+internal sealed record CompletionSettings(GenerationOptions Generation, int Count, int? MaxTokens)
 {
-    private const int MaxStopStrings = 16, MaxStopLength = 1_000, MaxBiases = 1_000;
+    private const int MaxStopStrings = 16, MaxStopLength = 1_000, MaxBiases = 1_000, MaxCount = 128, MaxTopLogprobs = 20;
+
+    /// <summary>Answers differ by their seeds, so that each of a seeded request can be had again.</summary>
+    public GenerationOptions OfChoice(int index) =>
+        Generation.Sampling.Seed is { } seed ? Generation with { Sampling = Generation.Sampling with { Seed = unchecked(seed + index) } } : Generation;
 
     public static CompletionSettings Of(CompletionOptions options, int? maxTokens, string maxTokensName, int vocabularySize)
     {
-        if (options.N is not (null or 1)) throw Refusals.Unsupported("n", "send one request for each answer");
+        var count = Between(options.N, "n", 1, MaxCount) ?? 1;
         if (maxTokens < 1) throw Refusals.Invalid(maxTokensName, $"{maxTokensName} is {maxTokens}", "ask for at least 1 token");
         var sampling = new SamplingOptions
         {
@@ -26,8 +30,11 @@ internal sealed record CompletionSettings(SamplingOptions Sampling, IReadOnlyLis
             LogitBias = Biases(options.LogitBias, vocabularySize),
             Seed = options.Seed,
         };
-        return new CompletionSettings(sampling, Stops(options.Stop), maxTokens);
+        return new CompletionSettings(new GenerationOptions { Sampling = sampling, StopStrings = Stops(options.Stop), IgnoresEndOfTurn = options.IgnoreEos }, (int)count, maxTokens);
     }
+
+    public CompletionSettings WithLogprobs(int? top, string name) =>
+        Between(top, name, 0, MaxTopLogprobs) is { } count ? this with { Generation = Generation with { TopLogprobs = (int)count } } : this;
 
     private static double? Between(double? value, string name, double least, double most) =>
         value is null || value >= least && value <= most ? value

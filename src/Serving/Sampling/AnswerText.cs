@@ -14,6 +14,9 @@ public sealed class AnswerText(IReadOnlyList<string> stopStrings)
     /// <summary>A stop string came: the text is over.</summary>
     public bool Stopped { get; private set; }
 
+    /// <summary>Characters that are held back.</summary>
+    public int Held => _held.Length;
+
     /// <summary>Takes the bytes of a token and gives the text that is certain by now, possibly none.</summary>
     public string Append(ReadOnlySpan<byte> bytes)
     {

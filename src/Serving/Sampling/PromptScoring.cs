@@ -33,11 +33,14 @@ public sealed class PromptScoring(int[] ids) : ILogitsConsumer
         else _scores.SetException(new RefusedException(error));
     }
 
-    public static double LogProbability(ReadOnlySpan<float> logits, int token)
+    public static double LogProbability(ReadOnlySpan<float> logits, int token) => logits[token] - LogOfSum(logits);
+
+    /// <summary>What is taken off a logit to make it a log-probability.</summary>
+    public static double LogOfSum(ReadOnlySpan<float> logits)
     {
         var max = TensorPrimitives.Max(logits);
         var sum = 0.0;
         foreach (var logit in logits) sum += Math.Exp(logit - max);
-        return logits[token] - max - Math.Log(sum);
+        return max + Math.Log(sum);
     }
 }

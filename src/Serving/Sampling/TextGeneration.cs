@@ -5,6 +5,21 @@ using TokenMill.Shared.Llama;
 
 namespace TokenMill.Serving.Sampling;
 
+/// <summary>What a generation is asked for beside its prompt and its length.</summary>
+public sealed record GenerationOptions
+{
+    public SamplingOptions Sampling { get; init; } = new();
+
+    /// <summary>The answer ends before the first of these.</summary>
+    public IReadOnlyList<string> StopStrings { get; init; } = [];
+
+    /// <summary>Goes on after the end of the turn.</summary>
+    public bool IgnoresEndOfTurn { get; init; }
+
+    /// <summary>Null: no log-probabilities; otherwise the sampled token's, and those of so many of the likeliest.</summary>
+    public int? TopLogprobs { get; init; }
+}
+
 /// <summary>How an answer ended.</summary>
 public sealed record AnswerEnd(EndReason Reason, Error? Error);
 
@@ -13,17 +28,19 @@ public sealed record AnswerEnd(EndReason Reason, Error? Error);
 /// The channel needs no bound of its own, since an answer is bounded by its limit of tokens: a slow reader costs memory for one answer,
 /// and never holds up the engine.
 /// </summary>
-public sealed class TextGeneration(LlamaVocabulary vocabulary, SamplingOptions sampling, IReadOnlyList<string> stopStrings, bool ignoreEndOfTurn) : ILogitsConsumer
+public sealed class TextGeneration(LlamaVocabulary vocabulary, GenerationOptions options) : ILogitsConsumer
 {
-    private readonly Sampler _sampler = new(sampling, vocabulary.Count);
-    private readonly AnswerText _text = new(stopStrings);
-    private readonly Channel<string> _parts = Channel.CreateUnbounded<string>(new UnboundedChannelOptions { SingleReader = true, SingleWriter = true });
+    private readonly Sampler _sampler = new(options.Sampling, vocabulary.Count);
+    private readonly AnswerText _text = new(options.StopStrings);
+    private readonly Channel<AnswerPart> _parts = Channel.CreateUnbounded<AnswerPart>(new UnboundedChannelOptions { SingleReader = true, SingleWriter = true });
     private readonly TaskCompletionSource<AnswerEnd> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Queue<(long TextBefore, TokenLogprob Logprob)> _unsent = [];
+    private long _textSent;
 
     public bool WantsEveryPosition => false;
 
     /// <summary>Non-empty pieces of text; completes when the answer has ended.</summary>
-    public ChannelReader<string> Parts => _parts.Reader;
+    public ChannelReader<AnswerPart> Parts => _parts.Reader;
 
     public Task<AnswerEnd> Ended => _ended.Task;
 
@@ -34,8 +51,12 @@ public sealed class TextGeneration(LlamaVocabulary vocabulary, SamplingOptions s
     {
         var token = _sampler.Sample(logits);
         Tokens.Add(token);
-        if (vocabulary.IsEndOfGeneration(token)) return ignoreEndOfTurn ? Decision.Continue(token) : Decision.End(token);
-        if (!vocabulary.IsControl(token)) Send(_text.Append(vocabulary.Piece(token)));
+        if (vocabulary.IsEndOfGeneration(token)) return options.IgnoresEndOfTurn ? Decision.Continue(token) : Decision.End(token);
+        if (!vocabulary.IsControl(token))
+        {
+            if (options.TopLogprobs is { } top) _unsent.Enqueue((_textSent + _text.Held, TokenLogprob.Of(logits, token, top)));
+            Send(_text.Append(vocabulary.Piece(token)));
+        }
         return _text.Stopped ? Decision.End(token) : Decision.Continue(token);
     }
 
@@ -48,6 +69,11 @@ public sealed class TextGeneration(LlamaVocabulary vocabulary, SamplingOptions s
 
     private void Send(string text)
     {
-        if (text.Length > 0) _parts.Writer.TryWrite(text);
+        if (text.Length == 0) return;
+        _textSent += text.Length;
+        // A token goes with the first part that shows some of it; those of a stop string, or of a character that never was finished, go nowhere.
+        var logprobs = new List<TokenLogprob>();
+        while (_unsent.TryPeek(out var next) && next.TextBefore < _textSent) logprobs.Add(_unsent.Dequeue().Logprob);
+        _parts.Writer.TryWrite(new AnswerPart(text, logprobs));
     }
 }

@@ -13,7 +13,11 @@ public sealed record ChatCompletionChunk
     public Usage? Usage { get; init; }
     public Timings? Timings { get; init; }
 
-    public sealed record Choice(int Index, Delta Delta, [property: JsonIgnore(Condition = JsonIgnoreCondition.Never)] string? FinishReason);
+    public sealed record Choice(
+        int Index,
+        Delta Delta,
+        [property: JsonIgnore(Condition = JsonIgnoreCondition.Never)] ChatLogprobs? Logprobs,
+        [property: JsonIgnore(Condition = JsonIgnoreCondition.Never)] string? FinishReason);
 
-    public sealed record Delta(string? Role = null, string? Content = null);
+    public sealed record Delta(string? Role = null, string? Content = null, string? ReasoningContent = null, IReadOnlyList<ToolCall>? ToolCalls = null);
 }

@@ -161,7 +161,7 @@ public sealed class EngineGoldenTests(EngineGoldenTests.SinglePrecisionSmolLm2 s
 
     private static async Task<int[]> GreedyAsync(ServedModel model, int[] prompt, int tokens, string? adapter, bool ignoreEndOfTurn = true)
     {
-        var generation = new TextGeneration(model.Vocabulary, SamplingOptions.Greedy, [], ignoreEndOfTurn);
+        var generation = new TextGeneration(model.Vocabulary, new GenerationOptions { Sampling = SamplingOptions.Greedy, IgnoresEndOfTurn = ignoreEndOfTurn });
         using var running = model.Start(prompt, tokens, adapter, "", generation, CancellationToken.None);
         var end = await generation.Ended;
         Assert.NotEqual(EndReason.Failed, end.Reason);

@@ -51,7 +51,7 @@ public sealed class LlamaExecutorTests(ITestOutputHelper output)
 
     private static async Task<int[]> AnswerAsync(ServedModel model, int[] prompt, string? adapter, string tenant)
     {
-        var generation = new TextGeneration(model.Vocabulary, SamplingOptions.Greedy, [], ignoreEndOfTurn: true);
+        var generation = new TextGeneration(model.Vocabulary, new GenerationOptions { Sampling = SamplingOptions.Greedy, IgnoresEndOfTurn = true });
         using var running = model.Start(prompt, 40, adapter, tenant, generation, CancellationToken.None);
         var end = await generation.Ended;
         Assert.Equal(EndReason.Length, end.Reason);

@@ -48,27 +48,6 @@ public sealed class TrainingRunTests(RunFixture fixture, ITestOutputHelper outpu
         output.WriteLine($"validation {validation[0].Loss:F2} → {validation[^1].Loss:F2}; {((SampleEvent)events.FindLast(e => e is SampleEvent)!).Answer}");
     }
 
-    [Theory]
-    [InlineData(8, 1, true)]
-    [InlineData(1, 8, true)]
-    [InlineData(2, 4, false)]
-    [InlineData(8, 1, false)]
-    public void Loss_DoesNotDependOnHowTheBatchIsDivided(int batchSize, int accumulation, bool packing)
-    {
-        List<StepEvent> Steps(string name, int size, int times, bool packed) => [.. RunFixture.Run(fixture.Spec(name, spec =>
-        {
-            (spec["batch_size"], spec["accumulation"], spec["packing"], spec["max_steps"], spec["export"]) = (size, times, packed, 3, new JsonArray());
-        })).OfType<StepEvent>()];
-        var expected = Steps($"one-{batchSize}-{accumulation}-{packing}", 4, 2, true);
-        var actual = Steps($"other-{batchSize}-{accumulation}-{packing}", batchSize, accumulation, packing);
-        foreach (var (e, a) in expected.Zip(actual))
-        {
-            Assert.Equal(e.Loss, a.Loss, 1e-5);
-            Assert.Equal(1, a.GradNorm / e.GradNorm, 1e-5);
-            Assert.Equal(e.Tokens, a.Tokens);
-        }
-    }
-
     [Fact]
     public void Resume_AfterAStopInTheMiddle_ContinuesBitForBit()
     {

@@ -31,6 +31,9 @@ internal sealed class CostModel
     public double ValidationShare => _deep.ValidationShare;
     public long TrainableParameters => (long)Math.Round(Deepen(probe => probe.TrainableParameters));
 
+    /// <summary>Of a checkpoint: what is trained and the optimizer's state.</summary>
+    public long StateBytes => (long)Math.Round(Deepen(probe => probe.StateBytes));
+
     /// <summary>The program without a model.</summary>
     public long RuntimeBytes => _shallow.OutsideBytes;
 

@@ -13,8 +13,6 @@ namespace TokenMill.Training.Forecast;
 /// </summary>
 internal sealed class Planning(ProbeCache probes, TimeProvider time)
 {
-    /// <summary>What a checkpoint holds of each trained number: itself and two moments, fp32.</summary>
-    private const int StateBytesPerParameter = 12;
     private const int GradientBytesPerParameter = 4;
 
     /// <summary>Writing, flushing and hashing the last checkpoint, which the run waits for.</summary>
@@ -46,7 +44,7 @@ internal sealed class Planning(ProbeCache probes, TimeProvider time)
         var usable = (long)(available * UsableMemory);
         return new FineTunePlan(
             cost.TrainableParameters, config.Parameters, peak, memory, workload.TokensPerEpoch, workload.RowsPerEpoch, workload.PackedRowsPerEpoch, workload.Steps,
-            Seconds(workload, cost, dataSeconds), cost.TrainableParameters * StateBytesPerParameter, available, peak <= usable, workload.Sampled,
+            Seconds(workload, cost, dataSeconds), cost.StateBytes, available, peak <= usable, workload.Sampled,
             peak <= usable ? [] : [.. new PlanAdvisor(spec, config, workload, cost).For(usable)]);
     }
 
@@ -58,11 +56,11 @@ internal sealed class Planning(ProbeCache probes, TimeProvider time)
         {
             ["runtime"] = cost.RuntimeBytes,
             ["weights"] = cost.WeightBytes,
-            ["adapter_and_optimizer"] = cost.TrainableParameters * (StateBytesPerParameter + GradientBytesPerParameter),
+            ["adapter_and_optimizer"] = cost.StateBytes + cost.TrainableParameters * GradientBytesPerParameter,
             ["activations"] = cost.ActivationBytes(largest),
         };
         parts["head_and_buffers"] = Math.Max(0, whole - parts.Values.Sum());
-        parts["checkpoint_copy"] = cost.TrainableParameters * StateBytesPerParameter;
+        parts["checkpoint_copy"] = cost.StateBytes;
         return parts;
     }
 
@@ -71,7 +69,7 @@ internal sealed class Planning(ProbeCache probes, TimeProvider time)
         var passes = workload.StepPasses.Average(step => step.Sum(cost.PassSeconds)) * workload.Steps;
         var perToken = workload.StepPasses.Sum(step => step.Sum(cost.PassSeconds)) / workload.StepPasses.Sum(step => step.Sum(pass => (double)pass.Tokens));
         var forward = (workload.Evaluations * workload.ValidationTokens + workload.ReferenceTokens) * perToken * cost.ValidationShare;
-        var still = dataSeconds + cost.LoadSeconds + cost.UpdateSeconds * workload.Steps + (double)cost.TrainableParameters * StateBytesPerParameter / DiskBytesPerSecond;
+        var still = dataSeconds + cost.LoadSeconds + cost.UpdateSeconds * workload.Steps + cost.StateBytes / DiskBytesPerSecond;
         var work = passes + forward;
         return new PlannedSeconds(still + work * 0.95, still + work * cost.Slowdown, (still + work * Math.Max(cost.SlowdownAtWorst, 1.1 * cost.Slowdown)) * 1.1);
     }

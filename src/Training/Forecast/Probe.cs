@@ -45,7 +45,7 @@ internal static class Probe
         var outside = ProcessMemory.ResidentBytes() - ProcessMemory.PoolBytes();
         var middle = batches.Count / 2;
         var validation = Forward(setup.Model, batches[middle]);
-        return new ProbeResult(config.Layers, setup.Optimizer.ParameterCount, loadSeconds, outside, loadPeak, weights, Median(updates), Math.Min(1, validation / Median(seconds[middle])),
+        return new ProbeResult(config.Layers, setup.Optimizer.ParameterCount, setup.Optimizer.StateBytes, loadSeconds, outside, loadPeak, weights, Median(updates), Math.Min(1, validation / Median(seconds[middle])),
             [.. batches.Select((batch, i) => new ProbedPass(PassShape.Of(batch), peaks[i], seconds[i]))]);
     }
 

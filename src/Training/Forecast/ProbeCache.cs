@@ -52,7 +52,7 @@ internal sealed class ProbeCache(string folder)
     {
         // What has no bearing on the cost of a step is taken out; whatever is added to a specification counts until it is taken out too.
         var relevant = JsonNode.Parse(Json.Serialize(spec))!.AsObject();
-        foreach (var name in new[] { "version", "output", "max_length", "data", "validation", "overflow", "packing", "shuffle", "batch_size", "accumulation", "epochs", "max_steps", "schedule", "clip", "seed", "checkpoint", "evaluate_every", "samples", "export" })
+        foreach (var name in new[] { "version", "output", "max_length", "data", "validation", "overflow", "packing", "shuffle", "batch_size", "accumulation", "epochs", "max_steps", "schedule", "clip", "seed", "beta", "label_smoothing", "train_on", "checkpoint", "evaluate_every", "keep_best", "early_stopping", "samples", "export" })
             relevant.Remove(name);
         relevant["optimizer"] = spec.Optimizer.Name;
         relevant["adapter"]!.AsObject().Remove("alpha");

@@ -26,6 +26,9 @@ public sealed class AdamW : IDisposable
 
     public long ParameterCount => _states.Sum(state => state.Parameter.Value.Count);
 
+    /// <summary>Of the parameters and what is remembered of their gradients.</summary>
+    public long StateBytes => State().Sum(part => part.Value.Count * part.Value.Type.SizeBytes());
+
     /// <summary>Euclidean norm of all gradients together; NaN or infinite when one of them is.</summary>
     public double GradientNorm()
     {

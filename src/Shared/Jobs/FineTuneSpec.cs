@@ -65,16 +65,18 @@ public sealed record FineTuneSpec
     /// <summary>peft, gguf-lora, merged. Default the first two; peft and merged where no GGUF adapter can hold the result (DoRA, modules_to_save); merged where all weights are trained.</summary>
     public IReadOnlyList<string>? Export { get; init; }
 
+    private static readonly JsonSerializerOptions Strict = new(Json.Options) { AllowDuplicateProperties = false, RespectNullableAnnotations = true };
+
     /// <summary>Reads a spec; every mistake is a <see cref="RefusedException"/> that names the field.</summary>
     public static FineTuneSpec Parse(string json)
     {
         try
         {
-            return Json.Deserialize<FineTuneSpec>(json);
+            return JsonSerializer.Deserialize<FineTuneSpec>(json, Strict) ?? throw new JsonException("null is no specification");
         }
         catch (JsonException e)
         {
-            throw new RefusedException(new Error("bad-spec", $"the specification cannot be read: {e.Message}", "compare the field with the documentation of SPEC.json"), e);
+            throw new RefusedException(new Error("bad-spec", SpecMistake.Describe(json, e), "correct the field of the specification"), e);
         }
     }
 }

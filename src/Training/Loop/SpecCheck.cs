@@ -12,6 +12,7 @@ namespace TokenMill.Training.Loop;
 /// <summary>Looks at every field of a specification and names all that are wrong at once.</summary>
 public static class SpecCheck
 {
+    private const int MostExamples = 1 << 20;
     private static readonly string[] Exports = ["peft", "gguf-lora", "merged"];
 
     /// <exception cref="RefusedException">bad-spec, with each field.</exception>
@@ -30,22 +31,24 @@ public static class SpecCheck
         if (!(spec.LabelSmoothing is >= 0 and < 1)) yield return $"label_smoothing: {spec.LabelSmoothing} is not from 0 to less than 1";
         foreach (var mistake in Adapter(spec.Adapter)) yield return mistake;
         foreach (var mistake in Data(spec)) yield return mistake;
-        if (spec.MaxLength is < 2) yield return $"max_length: {spec.MaxLength} tokens are too few to learn from";
-        if (spec.BatchSize < 1) yield return "batch_size: at least 1";
-        if (spec.Accumulation < 1) yield return "accumulation: at least 1";
-        if (spec.Epochs is { } epochs && !(epochs > 0 && double.IsFinite(epochs))) yield return "epochs: more than 0";
-        if (spec.MaxSteps is < 1) yield return "max_steps: at least 1";
+        if (spec.MaxLength is < 2) yield return $"max_length: {spec.MaxLength} is not at least 2 (tokens)";
+        if (spec.BatchSize is < 1 or > 65_536) yield return $"batch_size: {spec.BatchSize} is not from 1 to 65536";
+        if (spec.Accumulation is < 1 or > 65_536) yield return $"accumulation: {spec.Accumulation} is not from 1 to 65536";
+        if ((long)spec.BatchSize * spec.Accumulation > MostExamples) yield return $"accumulation: {spec.Accumulation} times batch_size {spec.BatchSize} is not at most {MostExamples} examples a step";
+        if (spec.Epochs is { } epochs && !(epochs > 0 && double.IsFinite(epochs))) yield return $"epochs: {epochs} is not more than 0";
+        if (spec.MaxSteps is < 1) yield return $"max_steps: {spec.MaxSteps} is not at least 1";
         foreach (var mistake in Optimizer(spec.Optimizer)) yield return mistake;
         if (spec.Schedule.Name is not ("constant" or "linear" or "cosine")) yield return $"schedule.name: '{spec.Schedule.Name}' is not constant, linear or cosine";
-        if (spec.Schedule.WarmupSteps is < 0) yield return "schedule.warmup_steps: not negative";
-        if (spec.Schedule.WarmupRatio is < 0 or > 1 or double.NaN) yield return "schedule.warmup_ratio: from 0 to 1";
-        if (!(spec.Clip >= 0)) yield return "clip: not negative (0 = do not clip)";
+        if (spec.Schedule.WarmupSteps is < 0) yield return $"schedule.warmup_steps: {spec.Schedule.WarmupSteps} is not 0 or more";
+        if (spec.Schedule.WarmupRatio is < 0 or > 1 or double.NaN) yield return $"schedule.warmup_ratio: {spec.Schedule.WarmupRatio} is not from 0 to 1";
+        if (!(spec.Clip >= 0)) yield return $"clip: {spec.Clip} is not 0 (no clipping) or more";
         if (spec.Device is not ("auto" or "cpu")) yield return $"device: '{spec.Device}' is not available; this build trains on cpu";
-        if (spec.Threads is < 1 or > 1024) yield return "threads: from 1 to the number of cores";
-        if (spec.Checkpoint.EverySteps is < 1) yield return "checkpoint.every_steps: at least 1";
-        if (spec.Checkpoint.EverySeconds is { } seconds && !(seconds > 0)) yield return "checkpoint.every_seconds: more than 0";
-        if (spec.Checkpoint.Keep < 1) yield return "checkpoint.keep: at least 1";
-        if (spec.EvaluateEvery is < 1) yield return "evaluate_every: at least 1 step";
+        if (spec.Threads is < 1 or > 1024) yield return $"threads: {spec.Threads} is not from 1 to the number of cores";
+        if (spec.Checkpoint.EverySteps is < 1) yield return $"checkpoint.every_steps: {spec.Checkpoint.EverySteps} is not at least 1";
+        if (spec.Checkpoint.EverySeconds is { } seconds && !(seconds > 0)) yield return $"checkpoint.every_seconds: {seconds} is not more than 0";
+        if (spec.Checkpoint.Keep < 1) yield return $"checkpoint.keep: {spec.Checkpoint.Keep} is not at least 1";
+        if (spec.EvaluateEvery is < 1) yield return $"evaluate_every: {spec.EvaluateEvery} is not at least 1 (step)";
+        if (spec.Samples.Any(prompt => prompt is null)) yield return "samples: null is not a prompt";
         foreach (var mistake in Stopping(spec)) yield return mistake;
         if (!(spec.NeftuneAlpha is >= 0 and <= 1000)) yield return $"neftune_alpha: {spec.NeftuneAlpha} is not from 0 to 1000";
         foreach (var kind in (spec.Export ?? []).Where(kind => !Exports.Contains(kind))) yield return $"export: '{kind}' is not {string.Join(", ", Exports)}";
@@ -83,9 +86,9 @@ public static class SpecCheck
         foreach (var (pattern, rank) in adapter.RankPattern) if (rank is < 1 or > 4096) yield return $"adapter.rank_pattern: {pattern}: {rank} is not from 1 to 4096";
         foreach (var (pattern, alpha) in adapter.AlphaPattern) if (!(alpha > 0)) yield return $"adapter.alpha_pattern: {pattern}: {alpha} is not more than 0";
         if (adapter.ModulesToSave.Count > 0 && adapter.Type == "none") yield return "adapter.modules_to_save: everything is trained when adapter.type is none";
-        if (adapter.Rank is < 1 or > 4096) yield return "adapter.rank: from 1 to 4096";
-        if (!(adapter.Alpha > 0)) yield return "adapter.alpha: more than 0";
-        if (!(adapter.Dropout is >= 0 and < 1)) yield return "adapter.dropout: from 0 to less than 1";
+        if (adapter.Rank is < 1 or > 4096) yield return $"adapter.rank: {adapter.Rank} is not from 1 to 4096";
+        if (!(adapter.Alpha > 0)) yield return $"adapter.alpha: {adapter.Alpha} is not more than 0";
+        if (!(adapter.Dropout is >= 0 and < 1)) yield return $"adapter.dropout: {adapter.Dropout} is not from 0 to less than 1";
         if (adapter.Init is { } init && !Directory.Exists(init)) yield return $"adapter.init: the folder {init} does not exist";
         if (adapter.Init is not null && adapter.Type == "none") yield return "adapter.init: there is no adapter when all weights are trained";
     }
@@ -108,16 +111,20 @@ public static class SpecCheck
         if (spec.Data.Count == 0) yield return "data: at least one file is needed";
         for (var i = 0; i < spec.Data.Count; i++)
         {
-            var data = spec.Data[i];
+            if (spec.Data[i] is not { } data)
+            {
+                yield return $"data[{i}]: null is not {{\"path\"}}";
+                continue;
+            }
             if (!File.Exists(data.Path)) yield return $"data[{i}].path: {data.Path} does not exist";
             if (data.Format != "auto" && !DatasetReader.Formats.Contains(data.Format)) yield return $"data[{i}].format: '{data.Format}' is not auto, {string.Join(", ", DatasetReader.Formats)}";
-            if (!(data.Weight is >= 0 and <= 1000)) yield return $"data[{i}].weight: from 0 to 1000";
+            if (!(data.Weight is >= 0 and <= 1000)) yield return $"data[{i}].weight: {data.Weight} is not from 0 to 1000";
         }
-        if (spec.Data.Sum(data => data.Weight) == 0) yield return "data.weight: at least one is more than 0";
+        if (spec.Data.All(data => data is null or { Weight: 0 })) yield return "data.weight: all are 0, at least one must be more";
         if (spec.Validation is not { } validation) yield break;
         if (validation.Path is null == validation.Fraction is null) yield return "validation: either path or fraction";
         if (validation.Path is { } path && !File.Exists(path)) yield return $"validation.path: {path} does not exist";
-        if (validation.Fraction is { } fraction && !(fraction is > 0 and < 1)) yield return "validation.fraction: between 0 and 1";
+        if (validation.Fraction is { } fraction && !(fraction is > 0 and < 1)) yield return $"validation.fraction: {fraction} is not between 0 and 1";
     }
 
     private static IEnumerable<string> Stopping(FineTuneSpec spec)
@@ -131,9 +138,9 @@ public static class SpecCheck
     private static IEnumerable<string> Optimizer(OptimizerSpec optimizer)
     {
         if (optimizer.Name is not ("adamw" or "adamw8bit")) yield return $"optimizer.name: '{optimizer.Name}' is not adamw or adamw8bit";
-        if (optimizer.LearningRate is { } rate && !(rate > 0 && double.IsFinite(rate))) yield return "optimizer.learning_rate: more than 0";
-        if (optimizer.Betas.Count != 2 || optimizer.Betas.Any(beta => !(beta is >= 0 and < 1))) yield return "optimizer.betas: two numbers from 0 to less than 1";
-        if (!(optimizer.Epsilon > 0)) yield return "optimizer.epsilon: more than 0";
-        if (!(optimizer.WeightDecay >= 0)) yield return "optimizer.weight_decay: not negative";
+        if (optimizer.LearningRate is { } rate && !(rate > 0 && double.IsFinite(rate))) yield return $"optimizer.learning_rate: {rate} is not more than 0";
+        if (optimizer.Betas.Count != 2 || optimizer.Betas.Any(beta => !(beta is >= 0 and < 1))) yield return $"optimizer.betas: [{string.Join(", ", optimizer.Betas)}] are not two numbers from 0 to less than 1";
+        if (!(optimizer.Epsilon > 0)) yield return $"optimizer.epsilon: {optimizer.Epsilon} is not more than 0";
+        if (!(optimizer.WeightDecay >= 0)) yield return $"optimizer.weight_decay: {optimizer.WeightDecay} is not 0 or more";
     }
 }

@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using TokenMill.Shared.ChatTemplates;
+using TokenMill.Shared.Domain;
 using TokenMill.Shared.Formats.Gguf;
 using TokenMill.Shared.Llama;
 using TokenMill.Training.Import;
@@ -43,7 +44,8 @@ public sealed record ModelSource
     {
         using var file = GgufFile.Open(TokenizerPath);
         if (_random is not null) return ModelConfig.FromHuggingFace(_random, checked((int)(file.Metadata.Count("tokenizer.ggml.tokens") ?? 0)));
-        GgufModel.Check(file);
+        if (GgufModel.Check(file).Trainable is { Yes: false } trainable)
+            throw new RefusedException("model-not-trainable", $"model: {trainable.Why}", "choose a dense decoder of a supported family; ./run inspect says what a file is");
         return ModelConfig.FromGguf(file);
     }
 

@@ -106,6 +106,8 @@ public sealed record GgufModel
         !servable.Yes ? servable
         : !TrainableArchitectures.Contains(architecture.Name) ? new(false, $"{architecture.Name} cannot be trained yet; {string.Join(", ", TrainableArchitectures.Order())} can")
         : hyperparameters!.Experts > 0 ? new(false, "models with experts cannot be trained yet")
+        : file.Tensors.FirstOrDefault(t => t.Name.EndsWith(".scale", StringComparison.Ordinal) || t.Name.EndsWith(".input_scale", StringComparison.Ordinal)) is { } scale
+            ? new(false, $"the tensor {scale.Name}: weights with a scale beside them cannot be trained yet")
         : file.Tensors.FirstOrDefault(t => !t.Type.CanExpand()) is { } tensor
             ? new(false, $"weights of type {tensor.Type} cannot be expanded for training; take an F16, Q8_0 or Q4_K file of this model")
         : new(true, $"LoRA and full fine-tuning of {architecture.Name} models");

@@ -14,7 +14,7 @@ public sealed record ModelTensor(string Name, IReadOnlyList<long> Dimensions, Ac
     /// <summary>The file's own bytes, where nothing changes them: their type, and how to copy them.</summary>
     public (GgufType Type, Action<Stream> Copy)? Stored { get; init; }
 
-    /// <summary>The type that holds its values exactly, where it does not matter that it is written in another.</summary>
+    /// <summary>What the values were stored in, and so the type to write them in where none is asked for.</summary>
     public GgufType Precision { get; init; } = GgufType.F32;
 
     public long RowLength => Dimensions[0];

@@ -9,6 +9,8 @@ namespace TokenMill.Training.Import;
 /// <summary>The weights of a Hugging Face folder under GGUF's names and in its order of rows. Read one at a time, when they are written.</summary>
 internal static class FolderTensors
 {
+    private const int PieceElements = 1 << 22;
+
     // Tables that old files keep although the model computes them.
     private static readonly string[] Computed = ["rotary_emb.inv_freq", "attn.masked_bias", "attn.bias"];
 
@@ -30,14 +32,30 @@ internal static class FolderTensors
     private static ModelTensor Convert(HuggingFaceFolder folder, SafetensorsTensor tensor, string name, TensorOrder order, CancellationToken cancellationToken)
     {
         var stored = tensor.Type switch { SafetensorsType.F16 => GgufType.F16, SafetensorsType.BF16 => GgufType.BF16, _ => GgufType.F32 };
+        var rowLength = tensor.Shape[^1];
+        var changes = order.IsPermuted(name) || order.AddsOne(name);
         return new ModelTensor(name, [.. tensor.Shape.Reverse()], sink =>
         {
-            cancellationToken.ThrowIfCancellationRequested();
-            var values = folder.ReadFloats(tensor.Name);
-            order.ToGguf(name, values, tensor.Shape.Count > 1 ? (int)tensor.Shape[^1] : 1);
-            if (order.AddsOne(name)) foreach (ref var value in values.AsSpan()) value += 1;
-            sink(values);
+            // Rows that change their places need the whole tensor; they are those of q and k, which are not the largest.
+            var piece = order.IsPermuted(name) ? tensor.Elements : Math.Min(tensor.Elements, Math.Max(1, PieceElements / rowLength) * rowLength);
+            var buffer = new float[piece];
+            for (var first = 0L; first < tensor.Elements; first += piece)
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                var values = buffer.AsSpan(0, (int)Math.Min(piece, tensor.Elements - first));
+                folder.ReadFloats(tensor, first, values);
+                order.ToGguf(name, values, tensor.Shape.Count > 1 ? (int)rowLength : 1);
+                if (order.AddsOne(name)) foreach (ref var value in values) value += 1;
+                sink(values);
+            }
         })
-        { Precision = stored };
+        {
+            Precision = stored,
+            Stored = changes ? null : (stored, stream =>
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                folder.CopyTo(tensor, stream);
+            }),
+        };
     }
 }

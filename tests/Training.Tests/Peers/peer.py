@@ -9,7 +9,7 @@ warnings.filterwarnings("ignore")
 os.environ["TRANSFORMERS_VERBOSITY"] = "error"
 
 import torch
-from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 torch.set_num_threads(2)
@@ -24,16 +24,28 @@ FAMILIES = {
     "gemma3-short-pattern": ("gemma3_text", "gemma", dict(head_dim=32, num_hidden_layers=4, sliding_window=16, query_pre_attn_scalar=32, layer_types=["sliding_attention", "full_attention"] * 2,
                                                         rope_parameters={"full_attention": {"rope_type": "linear", "factor": 4.0, "rope_theta": 1e6}, "sliding_attention": {"rope_type": "default", "rope_theta": 1e4}})),
     "granite": ("granite", "bytes", dict(embedding_multiplier=3.0, residual_multiplier=0.4, attention_multiplier=0.1, logits_scaling=2.5)),
-    "olmo2": ("olmo2", "bytes", dict(tie_word_embeddings=False)),
+    "olmo2": ("olmo2", "dbrx", dict(tie_word_embeddings=False)),
     "phi3-longrope": ("phi3", "phi3", dict(num_key_value_heads=4, partial_rotary_factor=0.75, original_max_position_embeddings=64, sliding_window=40, pad_token_id=0,
                                            rope_scaling={"type": "longrope", "short_factor": [1.0 + 0.1 * i for i in range(6)], "long_factor": LONG})),
     "llama2": ("llama", "llama", dict(num_key_value_heads=4, attention_bias=True, mlp_bias=True)),
-    "llama-linear": ("llama", "llama", dict(rope_parameters={"rope_type": "linear", "factor": 2.0, "rope_theta": 1e4})),
-    "qwen2-yarn": ("qwen2", "bytes", dict(rope_parameters={"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64, "rope_theta": 1e4})),
+    "llama-linear": ("llama", "gpt4o", dict(rope_parameters={"rope_type": "linear", "factor": 2.0, "rope_theta": 1e4})),
+    "qwen2-yarn": ("qwen2", "qwen2", dict(rope_parameters={"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64, "rope_theta": 1e4})),
+    "llama-gpt2": ("llama", "gpt2", dict(num_hidden_layers=1)),
+    "llama3": ("llama", "llama3", dict(num_hidden_layers=1, rope_parameters={"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 32, "rope_theta": 1e4})),
+    "mistral-tekken": ("mistral", "tekken", dict(num_hidden_layers=1, sliding_window=None, head_dim=32)),
     "mistral-metaspace": ("mistral", "metaspace", dict(sliding_window=20, head_dim=32)),
 }
 
-TEXTS = ["Hello world", "It's a lemon, isn't it?  Two spaces.", "2 + 2 = 4, 1234567890", "naïve café, 日本語, 😀", "tab\tand\nnew\n\nlines", " leading and trailing ", "a"]
+# How text is cut into words: by digits and GPT-2's rules, or by an expression as publishers write it.
+CASED = "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]", "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]"
+ENDINGS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
+CL100K = ENDINGS + "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+def cased(ending, digits):
+    upper, lower = CASED
+    return f"[^\\r\\n\\p{{L}}\\p{{N}}]?{upper}*{lower}+{ending}|[^\\r\\n\\p{{L}}\\p{{N}}]?{upper}+{lower}*{ending}|{digits}| ?[^\\s\\p{{L}}\\p{{N}}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+WORDS = {"bytes": None, "gpt2": None, "dbrx": CL100K, "llama3": CL100K, "qwen2": CL100K.replace("{1,3}", ""), "tekken": cased("", "\\p{N}"), "gpt4o": cased(ENDINGS + "?", "\\p{N}{1,3}")}
+
+TEXTS = ["HTTPServer's XMLHttpRequest I'LL DON'T", "Hello world", "It's a lemon, isn't it?  Two spaces.", "2 + 2 = 4, 1234567890", "naïve café, 日本語, 😀", "tab\tand\nnew\n\nlines", " leading and trailing ", "a"]
 
 
 def corpus():
@@ -57,11 +69,16 @@ def closed(vocabulary, merges):
 
 
 def tokenizer(kind):
-    if kind == "bytes":
-        made = Tokenizer(models.BPE())
-        made.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    if kind in WORDS:
+        made = Tokenizer(models.BPE(ignore_merges=kind in ("llama3", "tekken")))
+        split = lambda: pre_tokenizers.Split(Regex(WORDS[kind]), "removed" if kind == "dbrx" else "isolated", invert=kind == "dbrx")
+        first = [] if kind == "gpt2" else [pre_tokenizers.Digits(individual_digits=True)] if kind == "bytes" else [split()]
+        last = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=kind in ("bytes", "gpt2"))
+        made.pre_tokenizer = pre_tokenizers.Sequence([*first, last]) if first else last
+        if kind == "qwen2":
+            made.normalizer = normalizers.NFC()
         made.decoder = decoders.ByteLevel()
-        made.train_from_iterator(corpus(), trainers.BpeTrainer(vocab_size=400, special_tokens=["<|endoftext|>", "<|im_start|>", "<|im_end|>"], initial_alphabet=pre_tokenizers.ByteLevel.alphabet()))
+        made.train_from_iterator(corpus(), trainers.BpeTrainer(vocab_size=420, special_tokens=["<|endoftext|>", "<|im_start|>", "<|im_end|>"], initial_alphabet=pre_tokenizers.ByteLevel.alphabet()))
         return PreTrainedTokenizerFast(tokenizer_object=made, eos_token="<|im_end|>", pad_token="<|endoftext|>")
     special = {"gemma": ["<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>"], "llama": ["<unk>", "<s>", "</s>"], "metaspace": ["<unk>", "<s>", "</s>", "[INST]", "[/INST]"],
                "phi3": ["<unk>", "<s>", "</s>", "<|endoftext|>", "<|user|>", "<|assistant|>", "<|end|>"]}[kind]
@@ -89,7 +106,7 @@ def tokenizer(kind):
     return PreTrainedTokenizerFast(tokenizer_object=made, bos_token=bos, eos_token=eos, unk_token="<unk>", pad_token="<pad>" if kind == "gemma" else None)
 
 
-TURNS = {"gemma": "<start_of_turn>user\nHello <end_of_turn>\n", "phi3": "<|user|>\nHello <|end|>\n<|assistant|>\n", "metaspace": "[INST]Hello[/INST]", "llama": "<s> Hello</s>", "bytes": "<|im_start|>user\nHello<|im_end|>\n"}
+TURNS = {"gemma": "<start_of_turn>user\nHello <end_of_turn>\n", "phi3": "<|user|>\nHello <|end|>\n<|assistant|>\n", "metaspace": "[INST]Hello[/INST]", "llama": "<s> Hello</s>", **{kind: "<|im_start|>user\nHello<|im_end|>\n" for kind in WORDS}}
 
 
 def scores(model, ids):
@@ -113,7 +130,7 @@ def make(folder):
     for name, (model_type, kind, settings) in FAMILIES.items():
         torch.manual_seed(sum(map(ord, name)))
         tok = tokenizer(kind)
-        size = len(tok) + 3 if kind == "bytes" else len(tok)
+        size = len(tok) + 3 if kind in WORDS else len(tok)
         values = {**SHAPE, "vocab_size": size, "bos_token_id": tok.bos_token_id, "eos_token_id": tok.eos_token_id, "pad_token_id": tok.pad_token_id, **settings}
         model = AutoModelForCausalLM.from_config(AutoConfig.for_model(model_type, **values), attn_implementation="eager").float().eval()
         for parameter in model.parameters():            # large enough for every setting to matter

@@ -30,7 +30,7 @@ internal sealed class Gemma2() : ModelFamily("gemma2", "gemma2", "Gemma2ForCausa
     {
         writer.Add(Key("attn_logit_softcapping"), (float)Cap(config, "attn_logit_softcapping"));
         writer.Add(Key("final_logit_softcapping"), (float)Cap(config, "final_logit_softcapping"));
-        writer.Add(Key("attention.sliding_window"), (uint)(config.Number("sliding_window") ?? 4096));
+        writer.Add(Key("attention.sliding_window"), (uint)(config.Whole("sliding_window") ?? 4096));
         Gemma3.CheckQueryScalar(config, LayersOf27B);
         Gemma3.CheckLayerTypes(config, 2);
     }

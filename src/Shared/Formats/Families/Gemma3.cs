@@ -36,7 +36,7 @@ internal sealed class Gemma3() : ModelFamily("gemma3_text", "gemma3", "Gemma3For
         var pattern = Pattern(config);
         var windowBase = config.Member("rope_parameters") is { ValueKind: JsonValueKind.Object } kinds && kinds.TryGetProperty("sliding_attention", out var own)
             ? config.Number(own, "rope_theta") : config.Number("rope_local_base_freq");
-        writer.Add(Key("attention.sliding_window"), (uint)(config.Number("sliding_window") ?? 4096));
+        writer.Add(Key("attention.sliding_window"), (uint)(config.Whole("sliding_window") ?? 4096));
         if (pattern != UsualPattern) writer.Add(Key("attention.sliding_window_pattern"), (uint)pattern);
         writer.Add(Key("rope.freq_base_swa"), (float)(windowBase ?? 10000));
         if (config.Number("final_logit_softcapping") is { } cap) writer.Add(Key("final_logit_softcapping"), (float)cap);
@@ -47,7 +47,7 @@ internal sealed class Gemma3() : ModelFamily("gemma3_text", "gemma3", "Gemma3For
 
     private static int Pattern(HuggingFaceConfig config)
     {
-        if (config.Number("sliding_window_pattern") is { } said) return (int)said;
+        if (config.Whole("sliding_window_pattern") is { } said) return (int)said;
         var firstFull = config.Member("layer_types") is { ValueKind: JsonValueKind.Array } types ? types.EnumerateArray().TakeWhile(t => t.ToString() == "sliding_attention").Count() : UsualPattern - 1;
         return firstFull < config.Layers ? firstFull + 1 : UsualPattern;
     }

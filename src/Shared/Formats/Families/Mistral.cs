@@ -20,7 +20,7 @@ internal sealed class Mistral() : ModelFamily("mistral", "llama", "MistralForCau
 
     internal override void AddToGguf(HuggingFaceConfig config, GgufWriter writer)
     {
-        if (config.Number("sliding_window") is { } window && window < config.ContextLength) writer.Add(WindowKey, (uint)window);
+        if (config.Whole("sliding_window") is { } window && window < config.ContextLength) writer.Add(WindowKey, (uint)window);
     }
 
     public override void AddToConfig(JsonObject config, GgufFile model) => config["sliding_window"] = model.Metadata.TryUInt32(WindowKey);

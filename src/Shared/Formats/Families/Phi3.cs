@@ -15,9 +15,9 @@ internal sealed class Phi3() : ModelFamily("phi3", "phi3", "Phi3ForCausalLM")
 
     internal override void AddToGguf(HuggingFaceConfig config, GgufWriter writer)
     {
-        writer.Add(Key("rope.scaling.original_context_length"), (uint)(config.Number("original_max_position_embeddings") ?? config.ContextLength));
+        writer.Add(Key("rope.scaling.original_context_length"), (uint)(config.Whole("original_max_position_embeddings") ?? config.ContextLength));
         // Without this key libllama goes by the context length, and so would a window be guessed that is not there.
-        writer.Add(Key("attention.sliding_window"), (uint)(config.Number("sliding_window") ?? 0));
+        writer.Add(Key("attention.sliding_window"), (uint)(config.Whole("sliding_window") ?? 0));
     }
 
     public override void AddToConfig(JsonObject config, GgufFile model)

@@ -52,7 +52,7 @@ internal static class ConfigConversion
     {
         var family = config.Family;
         double Required(string name) => config.Number(scaling, name) is { } number and > 0 ? number : throw Unsupported($"rope_scaling.{name}", "a scaling of RoPE without it, or not above 0,");
-        long Original() => (long)(config.Number(scaling, "original_max_position_embeddings") ?? config.Number("original_max_position_embeddings") ?? config.ContextLength);
+        long Original() => config.Whole(scaling, "original_max_position_embeddings") ?? config.Whole("original_max_position_embeddings") ?? config.ContextLength;
         switch (config.RopeScalingType)
         {
             case "dynamic": return;                          // changes nothing within max_position_embeddings, and beyond the file does not go

@@ -87,6 +87,11 @@ public sealed record HuggingFaceConfig
             : throw Refuse(name, "config-value", $"{name} holds {Short(value)}, no number"))]
         : null;
 
+    /// <summary>A whole number above 0; null where it is absent.</summary>
+    public long? Whole(string name) => Whole(Json, name);
+
+    public long? Whole(JsonElement within, string name) => Present(within, name) is null ? null : Number(within, name, 1 << 30);
+
     public string? Text(string name) => Present(Json, name) is { ValueKind: JsonValueKind.String } text ? text.GetString() : null;
 
     public bool IsTrue(string name) => Present(Json, name) is { ValueKind: JsonValueKind.True };

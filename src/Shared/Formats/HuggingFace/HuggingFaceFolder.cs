@@ -34,6 +34,12 @@ public sealed class HuggingFaceFolder : IDisposable
     public float[] ReadFloats(string name) =>
         _tensors.TryGetValue(name, out var found) ? found.File.ReadFloats(found.Tensor) : throw Refuse(name, "safetensors-tensor-missing", $"the tensor {name} is missing", Contradiction);
 
+    /// <summary>Elements of a tensor from <paramref name="first"/> on, as many as <paramref name="target"/> holds.</summary>
+    public void ReadFloats(SafetensorsTensor tensor, long first, Span<float> target) => _tensors[tensor.Name].File.ReadFloats(tensor, first, target);
+
+    /// <summary>The tensor's own bytes.</summary>
+    public void CopyTo(SafetensorsTensor tensor, Stream target) => _tensors[tensor.Name].File.CopyTo(tensor, target);
+
     /// <exception cref="RefusedException">The first thing that is wrong, with its field.</exception>
     public static HuggingFaceFolder Open(string path)
     {
@@ -131,8 +137,8 @@ public sealed class HuggingFaceFolder : IDisposable
     {
         var tokenizer = HuggingFaceTokenizer.Read(Path);
         (Vocabulary, ChatTemplate) = (tokenizer.Vocabulary, tokenizer.ChatTemplate);
-        if (Vocabulary > Config.VocabularySize)
-            throw Refuse(HuggingFaceTokenizer.FileName, "tokenizer-invalid", $"tokenizer.json reaches token {Vocabulary - 1}, the model has {Config.VocabularySize} embeddings", Contradiction);
+        if (tokenizer.TextVocabulary > Config.VocabularySize)
+            throw Refuse(HuggingFaceTokenizer.FileName, "tokenizer-invalid", $"tokenizer.json reaches token {tokenizer.TextVocabulary - 1}, the model has {Config.VocabularySize} embeddings", Contradiction);
         Licence = ModelCard.Licence(Path);
     }
 

@@ -3,8 +3,11 @@ using TokenMill.Shared.Domain;
 
 namespace TokenMill.Shared.Formats.HuggingFace;
 
-/// <summary>What tokenizer.json and its neighbours say: how many ids there are (the highest and one), and the chat template.</summary>
-internal sealed record HuggingFaceTokenizer(int Vocabulary, string? ChatTemplate)
+/// <summary>
+/// What tokenizer.json and its neighbours say: how many ids there are (the highest and one), how many of those text is made of
+/// (added tokens left out, of which some models have more than embeddings), and the chat template.
+/// </summary>
+internal sealed record HuggingFaceTokenizer(int Vocabulary, int TextVocabulary, string? ChatTemplate)
 {
     public const string FileName = "tokenizer.json";
     private const string TemplateName = "chat_template.jinja", ConfigName = "tokenizer_config.json";
@@ -15,11 +18,11 @@ internal sealed record HuggingFaceTokenizer(int Vocabulary, string? ChatTemplate
     {
         var path = Path.Combine(folder, FileName);
         if (!File.Exists(path)) throw new RefusedException(new Error("tokenizer-missing", "no tokenizer.json in the folder", "fetch tokenizer.json") { Field = FileName });
-        var vocabulary = CountTokens(JsonFile.Read(path, "tokenizer-invalid", MaxTokenizerBytes, "fetch tokenizer.json again"));
-        return new HuggingFaceTokenizer(vocabulary, ReadTemplate(folder));
+        var (vocabulary, text) = CountTokens(JsonFile.Read(path, "tokenizer-invalid", MaxTokenizerBytes, "fetch tokenizer.json again"));
+        return new HuggingFaceTokenizer(vocabulary, text, ReadTemplate(folder));
     }
 
-    private static int CountTokens(JsonElement tokenizer)
+    private static (int All, int Text) CountTokens(JsonElement tokenizer)
     {
         if (Member(tokenizer, "model") is not { } model || Member(model, "vocab") is not { } vocabulary) throw Invalid("has no model with a vocabulary");
         var highest = vocabulary.ValueKind switch
@@ -28,9 +31,10 @@ internal sealed record HuggingFaceTokenizer(int Vocabulary, string? ChatTemplate
             JsonValueKind.Array => vocabulary.GetArrayLength() - 1,
             _ => -1,
         };
+        var text = highest;
         if (Member(tokenizer, "added_tokens") is { ValueKind: JsonValueKind.Array } added)
             foreach (var token in added.EnumerateArray()) highest = Math.Max(highest, Id(Member(token, "id") ?? default));
-        return highest is >= 0 and < MaxId ? (int)highest + 1 : throw Invalid("has no tokens, or impossible ids");
+        return highest is >= 0 and < MaxId ? ((int)highest + 1, (int)text + 1) : throw Invalid("has no tokens, or impossible ids");
     }
 
     private static string? ReadTemplate(string folder)

@@ -51,13 +51,25 @@ public sealed class SafetensorsFile : IDisposable
     /// <summary>A tensor as float32.</summary>
     public float[] ReadFloats(SafetensorsTensor tensor)
     {
+        var values = new float[tensor.Elements];
+        ReadFloats(tensor, 0, values);
+        return values;
+    }
+
+    /// <summary>Elements from <paramref name="first"/> on as float32, as many as <paramref name="target"/> holds.</summary>
+    public void ReadFloats(SafetensorsTensor tensor, long first, Span<float> target)
+    {
         if (tensor.Type is not (SafetensorsType.F32 or SafetensorsType.F16 or SafetensorsType.BF16))
             throw Refuse(tensor.Name, "safetensors-dtype", $"{tensor.Name}: weights of type {tensor.Type} are not supported", "use F32, F16 or BF16");
-        var bytes = ReadBytes(tensor);
-        if (tensor.Type == SafetensorsType.F32) return MemoryMarshal.Cast<byte, float>(bytes).ToArray();
-        var values = new float[tensor.Elements];
-        GgufDecoder.Decode(tensor.Type == SafetensorsType.F16 ? GgufType.F16 : GgufType.BF16, bytes, values);
-        return values;
+        var size = tensor.Type.SizeBytes();
+        if (tensor.Type == SafetensorsType.F32)
+        {
+            GgufFile.ReadExactly(_file, MemoryMarshal.AsBytes(target), tensor.Offset + first * size);
+            return;
+        }
+        var bytes = new byte[target.Length * size];
+        GgufFile.ReadExactly(_file, bytes, tensor.Offset + first * size);
+        GgufDecoder.Decode(tensor.Type == SafetensorsType.F16 ? GgufType.F16 : GgufType.BF16, bytes, target);
     }
 
     /// <summary>The tensor as it is stored.</summary>
@@ -66,6 +78,18 @@ public sealed class SafetensorsFile : IDisposable
         var bytes = new byte[tensor.SizeBytes];
         GgufFile.ReadExactly(_file, bytes, tensor.Offset);
         return bytes;
+    }
+
+    /// <summary>The tensor as it is stored, a piece at a time.</summary>
+    public void CopyTo(SafetensorsTensor tensor, Stream target)
+    {
+        var buffer = new byte[Math.Min(tensor.SizeBytes, 1 << 20)];
+        for (var done = 0L; done < tensor.SizeBytes; done += buffer.Length)
+        {
+            var piece = buffer.AsSpan(0, (int)Math.Min(buffer.Length, tensor.SizeBytes - done));
+            GgufFile.ReadExactly(_file, piece, tensor.Offset + done);
+            target.Write(piece);
+        }
     }
 
     public void Dispose() => _file.Dispose();

@@ -2,6 +2,7 @@
 
 peer.py make FOLDER            tiny random models of families that have no stored reference, with what they compute
 peer.py read JOBS.json OUT     logits of given models and adapters
+peer.py train JOBS.json OUT    trains adapters from where they are given, and runs them as they were given in the end
 """
 import json, os, sys, warnings
 
@@ -180,4 +181,39 @@ def read(jobs, out):
         json.dump(answers, file)
 
 
-make(sys.argv[2]) if sys.argv[1] == "make" else read(sys.argv[2], sys.argv[3])
+def train(jobs, out):
+    from peft import PeftModel
+    from transformers.trainer_pt_utils import LabelSmoother
+
+    def load(job, folder, trains):
+        base = AutoModelForCausalLM.from_pretrained(job["model"], dtype=torch.float32, attn_implementation="eager")
+        return PeftModel.from_pretrained(base, folder, is_trainable=trains)
+
+    def last(model, ids):
+        return scores(model.eval(), ids)["last"]
+
+    def decays(name):
+        return not name.endswith("norm.weight") and "norm.modules_to_save" not in name
+
+    answers = []
+    with open(jobs) as file:
+        for job in json.load(file):
+            model, smoother = load(job, job["initial"], True), LabelSmoother(epsilon=job["smoothing"])
+            named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
+            groups = [dict(params=[p for n, p in named if decays(n)], weight_decay=job["weight_decay"]), dict(params=[p for n, p in named if not decays(n)], weight_decay=0.0)]
+            optimizer = torch.optim.AdamW(groups, lr=job["learning_rate"])
+            losses, norms = [], []
+            for batch in job["batches"]:
+                ids, mask, labels = (torch.tensor(batch[name]) for name in ("input_ids", "attention_mask", "labels"))
+                loss = smoother(model(input_ids=ids, attention_mask=mask), labels.clone(), shift_labels=True)
+                loss.backward()
+                norms.append(torch.nn.utils.clip_grad_norm_([p for _, p in named], 1.0).item())
+                losses.append(loss.item())
+                optimizer.step()
+                optimizer.zero_grad()
+            answers.append(dict(trained=sum(p.numel() for _, p in named), loss=losses, grad_norm=norms, after=last(model, job["ids"]), exported=last(load(job, job["final"], False), job["ids"])))
+    with open(out, "w") as file:
+        json.dump(answers, file)
+
+
+{"make": make, "read": read, "train": train}[sys.argv[1]](*sys.argv[2:])

@@ -66,12 +66,13 @@ internal sealed class Answers : IDisposable
     /// <summary>Used so far. A prompt counts once, however many answers it has.</summary>
     public Usage Usage => Usage.Of(FirstOfPrompts.Sum(a => a.Request.PromptTokens), FirstOfPrompts.Sum(a => a.Request.CachedTokens), _answers.Sum(a => a.Request.NewTokens));
 
-    /// <summary>From the first token of any answer to the last of all; per token as each reader sees it.</summary>
-    public Timings Timings
+    /// <summary>From the first token of any answer to the last of all; null as long as one has none.</summary>
+    public Timings? Timings
     {
         get
         {
             var requests = _answers.ConvertAll(a => a.Request);
+            if (requests.Exists(r => r.FirstTokenAt is null)) return null;
             var (submitted, started) = (requests[0].SubmittedAt, requests.Min(r => r.StartedAt!.Value));
             var (first, last) = (requests.Min(r => r.FirstTokenAt!.Value), requests.Max(r => r.LastTokenAt!.Value));
             var later = requests.Max(r => r.NewTokens) - 1;

@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using TokenMill.Serving.Grammars;
 using TokenMill.Serving.Llama;
 using TokenMill.Serving.PrefixCache;
 using TokenMill.Serving.Sampling;
@@ -21,6 +22,7 @@ internal sealed class ServedModel : IDisposable
         (_model, _executor) = (model, executor);
         Adapters = [.. adapters.Select(a => a.Name)];
         Time = time;
+        Grammars = new GrammarCache(model.Vocabulary);
         _encoder = new(() => ConversationEncoder.For(ChatTemplate.ForModel(model.File), model.Vocabulary));
         Engine = new EngineLoop(executor, scheduling with { MaxRunning = executor.MaxRunning, StepTokens = executor.MaxStepTokens }, time);
     }
@@ -30,6 +32,7 @@ internal sealed class ServedModel : IDisposable
     public LlamaVocabulary Vocabulary => _model.Vocabulary;
     public EngineLoop Engine { get; }
     public TimeProvider Time { get; }
+    public GrammarCache Grammars { get; }
 
     /// <summary>Conversations as tokens, as the trainer makes them too.</summary>
     /// <exception cref="RefusedException">There is no chat template, or it cannot be used: the model can complete text but not chat.</exception>

@@ -1,5 +1,6 @@
 using System.Text;
 using System.Text.Json.Nodes;
+using TokenMill.Serving.Grammars;
 using TokenMill.Serving.Host;
 using TokenMill.Serving.Sampling;
 using TokenMill.Shared;
@@ -19,6 +20,9 @@ internal static class ChatCompletions
         var maxTokens = request.MaxCompletionTokens ?? request.MaxTokens;
         var settings = CompletionSettings.Of(request, maxTokens, request.MaxCompletionTokens is null ? "max_tokens" : "max_completion_tokens", model.Vocabulary.Count)
             .WithLogprobs(request.Logprobs == true ? request.TopLogprobs ?? 0 : null, "top_logprobs");
+        var rules = new GrammarRules();
+        if (ResponseFormat.AddTo(rules, request.ResponseFormat, "response_format") is { } root)
+            settings = settings with { Generation = settings.Generation with { Grammar = model.Grammars.Constraint(rules.Write(root), new HashSet<int>()) } };
         model.AdapterOf(request.Model);
         var tools = request.ToolChoice?.ToString() == "none" ? null : request.Tools;
         var prompt = model.Encode(ChatMessages.Check(request.Messages), tools, request.ChatTemplateKwargs);
@@ -31,7 +35,6 @@ internal static class ChatCompletions
 
     private static void CheckSupport(ChatCompletionRequest request)
     {
-        if (request.ResponseFormat?["type"] is { } type && type.ToString() != "text") throw Refusals.Unsupported("response_format", "ask for the format in the prompt");
         if (request.ToolChoice is JsonObject || request.ToolChoice?.ToString() == "required") throw Refusals.Unsupported("tool_choice", "leave the choice to the model (\"auto\")");
     }
 

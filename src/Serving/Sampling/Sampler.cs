@@ -1,13 +1,21 @@
 using System.Numerics.Tensors;
+using TokenMill.Serving.Grammars;
 
 namespace TokenMill.Serving.Sampling;
 
 /// <summary>
 /// Chooses tokens of one answer: penalties and bias, then temperature, top-k, top-p, min-p (each on what the one before left),
 /// then a draw. The order is that of the transformers library.
+/// <para>
+/// Under a grammar a token is drawn freely first, and again among the allowed ones if it was not allowed: with p its probability and Z that of all
+/// allowed tokens, an allowed token then has p + (1 − Z) p / Z = p / Z, as if the others had never been there; and mostly no mask is needed.
+/// </para>
 /// </summary>
-public sealed class Sampler(SamplingOptions options, int vocabularySize)
+internal sealed class Sampler(SamplingOptions options, int vocabularySize, GrammarConstraint? grammar = null)
 {
+    /// <summary>No token of the vocabulary is allowed.</summary>
+    public const int None = -1;
+
     private readonly float[] _scores = new float[vocabularySize];
     private readonly List<(int Token, float Probability)> _candidates = [];
     private readonly Dictionary<int, int> _answered = [];
@@ -17,6 +25,13 @@ public sealed class Sampler(SamplingOptions options, int vocabularySize)
     public int Sample(ReadOnlySpan<float> logits)
     {
         var token = Choose(Adjust(logits));
+        if (grammar is not null && !grammar.Allows(token))
+        {
+            if (Adjust(logits) == logits) logits.CopyTo(_scores);
+            if (!grammar.Mask(_scores)) return None;
+            token = Choose(_scores);
+        }
+        grammar?.Accept(token);
         if (_penalises) _answered[token] = _answered.GetValueOrDefault(token) + 1;
         return token;
     }

@@ -1,4 +1,5 @@
 using System.Threading.Channels;
+using TokenMill.Serving.Grammars;
 using TokenMill.Serving.Scheduler;
 using TokenMill.Shared.Domain;
 using TokenMill.Shared.Llama;
@@ -6,7 +7,7 @@ using TokenMill.Shared.Llama;
 namespace TokenMill.Serving.Sampling;
 
 /// <summary>What a generation is asked for beside its prompt and its length.</summary>
-public sealed record GenerationOptions
+internal sealed record GenerationOptions
 {
     public SamplingOptions Sampling { get; init; } = new();
 
@@ -18,6 +19,12 @@ public sealed record GenerationOptions
 
     /// <summary>Null: no log-probabilities; otherwise the sampled token's, and those of so many of the likeliest.</summary>
     public int? TopLogprobs { get; init; }
+
+    /// <summary>Makes the constraint of one answer; null: free text.</summary>
+    public Func<GrammarConstraint>? Grammar { get; init; }
+
+    /// <summary>Control tokens whose text belongs to the answer.</summary>
+    public IReadOnlySet<int> VisibleControls { get; init; } = new HashSet<int>();
 }
 
 /// <summary>How an answer ended.</summary>
@@ -28,13 +35,17 @@ public sealed record AnswerEnd(EndReason Reason, Error? Error);
 /// The channel needs no bound of its own, since an answer is bounded by its limit of tokens: a slow reader costs memory for one answer,
 /// and never holds up the engine.
 /// </summary>
-public sealed class TextGeneration(LlamaVocabulary vocabulary, GenerationOptions options) : ILogitsConsumer
+internal sealed class TextGeneration(LlamaVocabulary vocabulary, GenerationOptions options) : ILogitsConsumer
 {
-    private readonly Sampler _sampler = new(options.Sampling, vocabulary.Count);
+    private static readonly Error TooAmbiguous = new("grammar-too-ambiguous", "the answer can be read in too many ways by the grammar", "make the schema's alternatives differ earlier");
+
+    private readonly GrammarConstraint? _grammar = options.Grammar?.Invoke();
     private readonly AnswerText _text = new(options.StopStrings);
     private readonly Channel<AnswerPart> _parts = Channel.CreateUnbounded<AnswerPart>(new UnboundedChannelOptions { SingleReader = true, SingleWriter = true });
     private readonly TaskCompletionSource<AnswerEnd> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Queue<(long TextBefore, TokenLogprob Logprob)> _unsent = [];
+    private Sampler? _sampler;
+    private Error? _failure;
     private long _textSent;
 
     public bool WantsEveryPosition => false;
@@ -49,21 +60,32 @@ public sealed class TextGeneration(LlamaVocabulary vocabulary, GenerationOptions
 
     public Decision OnLogits(int position, ReadOnlySpan<float> logits)
     {
-        var token = _sampler.Sample(logits);
+        _sampler ??= new Sampler(options.Sampling, vocabulary.Count, _grammar);
+        int token;
+        try
+        {
+            token = _sampler.Sample(logits);
+        }
+        catch (GrammarAmbiguousException)
+        {
+            _failure = TooAmbiguous;
+            return Decision.End();
+        }
+        if (token == Sampler.None) return Decision.End();
         Tokens.Add(token);
         if (vocabulary.IsEndOfGeneration(token)) return options.IgnoresEndOfTurn ? Decision.Continue(token) : Decision.End(token);
-        if (!vocabulary.IsControl(token))
+        if (!vocabulary.IsControl(token) || options.VisibleControls.Contains(token))
         {
             if (options.TopLogprobs is { } top) _unsent.Enqueue((_textSent + _text.Held, TokenLogprob.Of(logits, token, top)));
             Send(_text.Append(vocabulary.Piece(token)));
         }
-        return _text.Stopped ? Decision.End(token) : Decision.Continue(token);
+        return _text.Stopped || _grammar is { MustEnd: true } ? Decision.End(token) : Decision.Continue(token);
     }
 
     public void OnEnded(EndReason reason, Error? error)
     {
         Send(_text.Finish());
-        _ended.SetResult(new AnswerEnd(reason, error));        // before the channel completes, so that its reader finds it
+        _ended.SetResult(new AnswerEnd(reason, error ?? _failure));        // before the channel completes, so that its reader finds it
         _parts.Writer.Complete();
     }
 

@@ -107,6 +107,8 @@ public sealed class OpenAiApiTests : IAsyncLifetime
     [InlineData("""{"messages":[{"role":"user","content":"a"}],"n":129}""", 400, "n", "invalid_value")]
     [InlineData("""{"messages":[{"role":"user","content":"a"}],"top_logprobs":2}""", 400, "top_logprobs", "invalid_value")]
     [InlineData("""{"messages":[{"role":"user","content":"a"}],"logprobs":true,"top_logprobs":21}""", 400, "top_logprobs", "invalid_value")]
+    [InlineData("""{"messages":[{"role":"user","content":"a"}],"response_format":{"type":"yaml"}}""", 400, "response_format.type", "invalid_value")]
+    [InlineData("""{"messages":[{"role":"user","content":"a"}],"response_format":{"type":"json_schema","json_schema":{"name":"x","schema":{"properties":{"a":{"not":{"type":"null"}}}}}}}""", 400, "response_format.json_schema.schema.properties.a.not", "unsupported_schema")]
     [InlineData("""{"messages":[{"role":"user","content":"a"}],"stop":[""]}""", 400, "stop", "invalid_value")]
     [InlineData("""{"messages":[{"role":"user","content":"a"}],"logit_bias":{"9999":1}}""", 400, "logit_bias.9999", "invalid_value")]
     [InlineData("""{"messages":[{"role":"user","content":"a"}],"model":"nope"}""", 404, "model", "model_not_found")]

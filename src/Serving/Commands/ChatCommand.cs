@@ -2,6 +2,7 @@ using System.Text;
 using System.Text.Json.Nodes;
 using TokenMill.Shared.CommandLine;
 using TokenMill.Shared.Domain;
+using TokenMill.Shared.Llama;
 using TokenMill.Shared.OpenAi;
 
 namespace TokenMill.Serving.Commands;
@@ -30,7 +31,7 @@ internal static class ChatCommand
 
         var isUrl = Uri.TryCreate(target, UriKind.Absolute, out var url) && url.Scheme is "http" or "https";
         if (isUrl && (adapter ?? threads?.ToString()) is not null) throw new UsageException("--adapter and --threads belong to a model file, not to a server");
-        await using var chat = isUrl ? new ChatClient(url!, model, apiKey) : await ChatClient.StartAsync(target, adapter, threads, cancellationToken);
+        await using var chat = isUrl ? new ChatClient(url!, model, apiKey) : await ChatClient.StartAsync(await ModelPath.ResolveAsync(target, cancellationToken), adapter, threads, cancellationToken);
         await new Conversation(chat, interrupt, system, temperature, maxTokens).RunAsync(cancellationToken);
         return CommandLineHost.Done;
     }

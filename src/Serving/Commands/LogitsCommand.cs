@@ -6,6 +6,7 @@ using TokenMill.Serving.Sampling;
 using TokenMill.Shared;
 using TokenMill.Shared.CommandLine;
 using TokenMill.Shared.Domain;
+using TokenMill.Shared.Llama;
 
 namespace TokenMill.Serving.Commands;
 
@@ -28,8 +29,9 @@ internal static class LogitsCommand
         var ignoreEos = arguments.Flag("--ignore-eos");
         var keyValueType = arguments.Option("--kv-type") is { } type ? KeyValueTypes.Parse(type) : (KeyValueType?)null;
         var threads = arguments.Int("--threads") ?? Environment.ProcessorCount;
-        var path = arguments.Positional("MODEL");
+        var given = arguments.Positional("MODEL");
         arguments.End();
+        var path = await ModelPath.ResolveAsync(given, cancellationToken);
 
         using var model = ServedModel.Load(path, adapter is null ? [] : [new NamedAdapter(AdapterName, adapter)], new LlamaExecutorOptions { KeyValueType = keyValueType, Threads = threads, MaxRunning = 1 });
         await using var output = new StreamWriter(Console.OpenStandardOutput(), new UTF8Encoding(false)) { NewLine = "\n" };

@@ -1,5 +1,6 @@
 using TokenMill.Serving.Host;
 using TokenMill.Shared.CommandLine;
+using TokenMill.Shared.Llama;
 
 namespace TokenMill.Serving.Commands;
 
@@ -10,7 +11,9 @@ internal static class ServeCommand
         "serve MODEL [--adapter NAME=PATH …] [--host 127.0.0.1] [--port 8080] [--context N] [--parallel N] [--queue N] [--threads N] [--kv-type f16|q8_0|q4_0] [--api-key K] [--parent-pipe]",
         async (arguments, cancellationToken) =>
         {
-            await new ServeProcess(ServeOptions.Parse(arguments), new StartReport()).RunAsync(cancellationToken);
+            var options = ServeOptions.Parse(arguments);
+            options = options with { ModelPath = await ModelPath.ResolveAsync(options.ModelPath, cancellationToken) };
+            await new ServeProcess(options, new StartReport()).RunAsync(cancellationToken);
             return CommandLineHost.Done;
         });
 }

@@ -14,8 +14,9 @@ internal static class TokenizeCommand
     {
         var stdio = arguments.Flag("--stdio");
         var cases = stdio ? null : arguments.Required("--cases");
-        var model = arguments.Positional("MODEL");
+        var given = arguments.Positional("MODEL");
         arguments.End();
+        var model = await ModelPath.ResolveAsync(given, cancellationToken);
 
         using var vocabulary = LlamaVocabulary.Load(model);
         await using var output = new StreamWriter(Console.OpenStandardOutput(), new UTF8Encoding(false)) { NewLine = "\n", AutoFlush = stdio };

@@ -5,6 +5,7 @@ using TokenMill.Shared;
 using TokenMill.Shared.CommandLine;
 using TokenMill.Shared.Domain;
 using TokenMill.Shared.Formats.JsonLines;
+using TokenMill.Shared.Llama;
 using TokenMill.Web.Features.Datasets;
 
 namespace TokenMill.Web.Commands;
@@ -29,6 +30,7 @@ public static class ValidateCommand
         arguments.End();
         if (format != "auto" && !DatasetReader.Formats.Contains(format)) throw new UsageException($"--format is auto or one of {string.Join(", ", DatasetReader.Formats)}");
         if (maxTokens is < 1) throw new UsageException("--max-tokens is at least 1");
+        if (model is not null) model = await ModelPath.ResolveAsync(model, cancellationToken);
         foreach (var path in new[] { file, against, model })
             if (path is not null && !File.Exists(path)) throw new RefusedException("file-not-found", $"{path} does not exist", "check the path");
 

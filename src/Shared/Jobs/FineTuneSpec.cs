@@ -97,7 +97,8 @@ public enum NumberFormat
 }
 
 /// <summary>
-/// <c>Type</c>: lora, rslora (scale alpha/√rank), dora (directions and lengths of rows apart), qlora or none (all weights). Modules are named
+/// <c>Type</c>: lora, rslora (scale alpha/√rank), dora (directions and lengths of rows apart), qlora (lora on weights
+/// that stay quantised as the file has them) or none (all weights). Modules are named
 /// as peft does: by the end of their names (q_proj), whole (model.layers.0.mlp.up_proj) or by a regular expression for either.
 /// </summary>
 [JsonUnmappedMemberHandling(JsonUnmappedMemberHandling.Disallow)]

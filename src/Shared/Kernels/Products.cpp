@@ -93,75 +93,78 @@ void multiply(const Matrix& a, const Matrix& b, void* c, Format c_format, int64_
     run(product, a.data, b.data, nullptr, c);
 }
 
-struct PackedWeight::Packed {
-    std::unique_ptr<Block> source;      // until pack()
-    std::unique_ptr<Block> forward_block, backward_block;
-    memory forward, backward;
-    bool wants_backward;
+struct PackedMatrix::Layout {
+    std::unique_ptr<Block> block;
+    memory packed;
 };
 
-// The packed layout is chosen for this many rows; oneDNN's layouts depend on the weight's shape, not on it.
+// The layout is chosen for this many rows; oneDNN's layouts depend on the matrix's shape, not on it.
 static constexpr int64_t TypicalRows = 512;
 
-PackedWeight::PackedWeight(int64_t outputs, int64_t inputs, Format format, bool backward)
-    : outputs(outputs), inputs(inputs), format(format), packed_(std::make_unique<Packed>()) {
-    packed_->wants_backward = backward;
+PackedMatrix::PackedMatrix(int64_t inner, int64_t columns, Format format) : inner_(inner), columns_(columns), format_(format), layout_(std::make_unique<Layout>()) {}
+
+PackedMatrix::~PackedMatrix() = default;
+
+void PackedMatrix::pack(const float* source, int64_t row, int64_t column) {
+    if (!layout_->packed) {
+        using Key = std::tuple<Format, int64_t, int64_t>;
+        static thread_local Recent<Key> recent;
+        const Product& product = recent.get(Key{format_, inner_, columns_}, [&] {
+            const memory::desc any(memory::dims{inner_, columns_}, type(format_), memory::format_tag::any);
+            return make(plain(format_, TypicalRows, inner_, inner_, 1), any, nullptr, plain(format_, TypicalRows, columns_, columns_, 1), false);
+        });
+        const memory::desc chosen = product.description.weights_desc();
+        layout_->block = std::make_unique<Block>(chosen.get_size());
+        layout_->packed = memory(chosen, engine(), layout_->block->data);
+    }
+    dnnl::stream stream(engine());
+    memory from(plain(Format::Float32, inner_, columns_, row, column), engine(), const_cast<float*>(source));
+    dnnl::reorder(from, layout_->packed).execute(stream, from, layout_->packed);
+    stream.wait();
 }
 
-PackedWeight::~PackedWeight() = default;
+void PackedMatrix::multiply(const void* x, int64_t rows, void* y, Format y_format, const float* bias, bool add) const {
+    using Key = std::tuple<Format, Format, bool, bool, int64_t, int64_t, int64_t>;
+    static thread_local Recent<Key> recent;
+    const Product& product = recent.get(Key{format_, y_format, bias != nullptr, add, rows, inner_, columns_}, [&] {
+        const auto bias_desc = plain(Format::Float32, 1, columns_, columns_, 1);
+        return make(plain(format_, rows, inner_, inner_, 1), layout_->packed.get_desc(), bias ? &bias_desc : nullptr, plain(y_format, rows, columns_, columns_, 1), add);
+    });
+    run(product, x, layout_->packed.get_data_handle(), bias, y);
+}
+
+PackedWeight::PackedWeight(int64_t outputs, int64_t inputs, Format format, bool backward)
+    : LinearWeight(outputs, inputs, format), forward_(inputs, outputs, format) {
+    if (backward) backward_ = std::make_unique<PackedMatrix>(outputs, inputs, format);
+}
+
+PackedWeight::~PackedWeight() {
+    if (source_) give_memory(source_);
+}
 
 float* PackedWeight::source() {
-    if (!packed_->source) packed_->source = std::make_unique<Block>(outputs * inputs * sizeof(float));
-    return static_cast<float*>(packed_->source->data);
+    if (!source_) source_ = static_cast<float*>(take_memory(outputs * inputs * sizeof(float)));
+    return source_;
 }
 
 void PackedWeight::pack() {
     pack(source());
-    packed_->source.reset();
+    give_memory(source_);
+    source_ = nullptr;
 }
 
 void PackedWeight::pack(const float* source) {
-    dnnl::stream stream(engine());
-    auto lay = [&](memory& packed, std::unique_ptr<Block>& block, int64_t rows_in, int64_t columns_out, const memory::desc& layout) {
-        if (!packed) {
-            const memory::desc any(memory::dims{rows_in, columns_out}, type(format), memory::format_tag::any);
-            const auto product = make(plain(format, TypicalRows, rows_in, rows_in, 1), any, nullptr, plain(format, TypicalRows, columns_out, columns_out, 1), false);
-            const memory::desc chosen = product.description.weights_desc();
-            block = std::make_unique<Block>(chosen.get_size());
-            packed = memory(chosen, engine(), block->data);
-        }
-        memory from(layout, engine(), const_cast<float*>(source));
-        dnnl::reorder(from, packed).execute(stream, from, packed);
-        stream.wait();
-    };
-    lay(packed_->forward, packed_->forward_block, inputs, outputs, plain(Format::Float32, inputs, outputs, 1, inputs));
-    if (packed_->wants_backward) lay(packed_->backward, packed_->backward_block, outputs, inputs, plain(Format::Float32, outputs, inputs, inputs, 1));
+    forward_.pack(source, 1, inputs);
+    if (backward_) backward_->pack(source, inputs, 1);
 }
 
 void PackedWeight::forward(const void* x, int64_t rows, void* y, Format y_format, const float* bias) const {
-    using Key = std::tuple<Format, Format, bool, int64_t, int64_t, int64_t>;
-    static thread_local Recent<Key> recent;
-    const Product& product = recent.get(Key{format, y_format, bias != nullptr, rows, inputs, outputs}, [&] {
-        const auto bias_desc = plain(Format::Float32, 1, outputs, outputs, 1);
-        return make(plain(format, rows, inputs, inputs, 1), packed_->forward.get_desc(), bias ? &bias_desc : nullptr, plain(y_format, rows, outputs, outputs, 1), false);
-    });
-    run(product, x, packed_->forward.get_data_handle(), bias, y);
+    forward_.multiply(x, rows, y, y_format, bias, false);
 }
 
 void PackedWeight::backward(const void* dy, int64_t rows, void* dx) const {
-    if (!packed_->wants_backward) throw std::logic_error("this weight was not packed for a gradient");
-    using Key = std::tuple<Format, int64_t, int64_t, int64_t>;
-    static thread_local Recent<Key> recent;
-    const Product& product = recent.get(Key{format, rows, outputs, inputs}, [&] {
-        return make(plain(format, rows, outputs, outputs, 1), packed_->backward.get_desc(), nullptr, plain(format, rows, inputs, inputs, 1), false);
-    });
-    run(product, dy, packed_->backward.get_data_handle(), nullptr, dx);
-}
-
-int64_t PackedWeight::size_bytes() const {
-    int64_t bytes = 0;
-    for (const memory* packed : {&packed_->forward, &packed_->backward}) if (*packed) bytes += packed->get_desc().get_size();
-    return bytes;
+    if (!backward_) throw std::logic_error("this weight was not packed for a gradient");
+    backward_->multiply(dy, rows, dx, format, nullptr, false);
 }
 
 }

@@ -78,8 +78,7 @@ public static class SpecCheck
 
     private static IEnumerable<string> Adapter(AdapterSpec adapter)
     {
-        if (adapter.Type is "qlora") yield return $"adapter.type: {adapter.Type} is not available yet; lora, rslora, dora and none are";
-        else if (adapter.Type is not ("lora" or "rslora" or "dora" or "none")) yield return $"adapter.type: '{adapter.Type}' is not lora, rslora, dora or none";
+        if (adapter.Type is not ("lora" or "rslora" or "dora" or "qlora" or "none")) yield return $"adapter.type: '{adapter.Type}' is not lora, rslora, dora, qlora or none";
         if (adapter.Targets is { } targets && WhyNotTargets(targets) is { } mistake) yield return mistake;
         foreach (var (name, pattern) in adapter.RankPattern.Keys.Select(p => ("rank_pattern", p)).Concat(adapter.AlphaPattern.Keys.Select(p => ("alpha_pattern", p))).Concat(adapter.ModulesToSave.Select(p => ("modules_to_save", p))))
             if (!ModulePattern.IsValid(pattern)) yield return $"adapter.{name}: '{pattern}' is neither a module nor a pattern";

@@ -42,7 +42,7 @@ internal sealed class TrainingSetup : IDisposable
         var given = spec.Adapter.Init is { } init ? AdapterWeights.Load(init, source.TokenizerPath) : null;
         var kind = given?.Config ?? LoraAdapter.ConfigOf(spec.Adapter);
         if (!GgufAdapterFile.CanHold(kind, out var why) && spec.Export?.Contains("gguf-lora") == true) throw new RefusedException("bad-spec", $"export: gguf-lora: {why}", "take peft and merged");
-        var model = source.Build(config, ModelUse.Adapters(type).For(kind), given?.Saved ?? [], cancellationToken);
+        var model = source.Build(config, ModelUse.Adapters(type).For(kind) with { KeepsStored = spec.Adapter.Type == "qlora" }, given?.Saved ?? [], cancellationToken);
         if (kind.ModulesToSave.FirstOrDefault(pattern => !model.Parameters().Any(p => ModulePattern.Matches(pattern, p.Name[..^".weight".Length]))) is { } unknown)
             throw new RefusedException("bad-spec", $"adapter.modules_to_save: '{unknown}' is no module that this model trains whole", $"choose from {string.Join(", ", model.WholeModules())}");
         var adapter = given is null ? LoraAdapter.Create(model, spec.Adapter, spec.Seed) : LoraAdapter.Attach(model, given, trains: true);

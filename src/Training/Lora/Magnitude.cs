@@ -22,7 +22,7 @@ public sealed record Magnitude(Tensor Rows, Tensor Lengths) : IDisposable
     /// <param name="weight">W, perhaps with other projections' rows around it.</param>
     /// <param name="firstRow">Of this projection.</param>
     /// <param name="weightLengths">‖w‖ of its rows.</param>
-    public void Measure(LoraPair pair, PackedWeight weight, int firstRow, ReadOnlySpan<float> weightLengths)
+    public void Measure(LoraPair pair, LinearWeight weight, int firstRow, ReadOnlySpan<float> weightLengths)
     {
         using var scope = new TensorScope();
         using var mode = TorchRuntime.WithoutGradient();

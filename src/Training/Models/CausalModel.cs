@@ -15,9 +15,10 @@ public sealed class CausalModel : IDisposable
     private const string EmbeddingName = "model.embed_tokens", HeadName = "lm_head";
 
     private readonly ModelUse _use;
-    private readonly Tensor _embedding;                 // (vocabulary, hidden): the model's format, or the fp32 master where it is trained
+    private readonly Tensor? _embedding;                // (vocabulary, hidden): the model's format, or the fp32 master where it is trained
+    private readonly StoredRows? _storedEmbedding;      // instead of it
     private readonly Tensor _norm;
-    private readonly PackedWeight _head;
+    private readonly LinearWeight _head;
     private readonly Tensor? _headMaster;               // the embedding itself where the head is tied
     private readonly DecoderLayer[] _layers;
     private readonly RotaryTables _rotary;
@@ -25,11 +26,17 @@ public sealed class CausalModel : IDisposable
     public CausalModel(ModelConfig config, IWeightSource source, ModelUse use)
     {
         (Config, _use, _rotary) = (config, use, new RotaryTables(config));
-        _head = new PackedWeight(config.VocabularySize, config.HiddenSize, use.Type, use.Trains);
         var trainsEmbedding = use.TrainsModule(EmbeddingName);
-        using (var scope = new TensorScope())
+        if (use.KeepsStored && !trainsEmbedding && !use.TrainsModule(HeadName))
         {
-            var table = _head.Source();
+            _storedEmbedding = Stored("token_embd.weight");
+            _head = new StoredWeight(config.TiedHead ? _storedEmbedding : Stored("output.weight"), use.Type);
+        }
+        else
+        {
+            using var scope = new TensorScope();
+            var head = new PackedWeight(config.VocabularySize, config.HiddenSize, use.Type, use.Trains);
+            var table = head.Source();
             source.Read("token_embd.weight", table, config.HiddenSize);
             _embedding = scope.Keep(Operators.Convert(Tensor.From(table, config.VocabularySize, config.HiddenSize), trainsEmbedding ? TensorType.Float32 : use.Type));
             if (config.TiedHead) _headMaster = trainsEmbedding ? _embedding : null;
@@ -38,13 +45,21 @@ public sealed class CausalModel : IDisposable
                 source.Read("output.weight", table, config.HiddenSize);
                 if (use.TrainsModule(HeadName)) _headMaster = scope.Keep(Tensor.From(table, config.VocabularySize, config.HiddenSize));
             }
+            head.Pack();
+            _head = head;
         }
-        if (trainsEmbedding) _embedding.RequireGradient();
+        if (trainsEmbedding) _embedding!.RequireGradient();
         _headMaster?.RequireGradient();
-        _head.Pack();
         _norm = Norm(source, "output_norm.weight", config.HiddenSize);
         _layers = [.. Enumerable.Range(0, config.Layers).Select(index => new DecoderLayer(config, index, source, use))];
         foreach (var norm in Norms().Where(Trains)) norm.Value.RequireGradient();
+
+        StoredRows Stored(string name)
+        {
+            var rows = new StoredRows(config.HiddenSize);
+            source.ReadStored(name, rows, config.VocabularySize);
+            return rows;
+        }
     }
 
     public ModelConfig Config { get; }
@@ -54,7 +69,7 @@ public sealed class CausalModel : IDisposable
     /// <summary>The weights that are trained: all, or the whole modules beside adapters, which have parameters of their own.</summary>
     public IEnumerable<Parameter> Parameters()
     {
-        if (_use.TrainsModule(EmbeddingName)) yield return new Parameter($"{EmbeddingName}.weight", _embedding, Decays: true);
+        if (_use.TrainsModule(EmbeddingName)) yield return new Parameter($"{EmbeddingName}.weight", _embedding!, Decays: true);
         if (!Config.TiedHead && _headMaster is not null) yield return new Parameter($"{HeadName}.weight", _headMaster, Decays: true);
         foreach (var parameter in Norms().Where(Trains).Concat(_layers.SelectMany(layer => layer.Linears).SelectMany(linear => linear.Parameters()))) yield return parameter;
     }
@@ -69,7 +84,7 @@ public sealed class CausalModel : IDisposable
     /// <summary>The trained weights in Hugging Face's names and shapes, for export.</summary>
     public IEnumerable<TrainedWeight> Weights()
     {
-        if (_use.TrainsModule(EmbeddingName)) yield return new TrainedWeight($"{EmbeddingName}.weight", [Config.VocabularySize, Config.HiddenSize], _embedding.ToFloats);
+        if (_use.TrainsModule(EmbeddingName)) yield return new TrainedWeight($"{EmbeddingName}.weight", [Config.VocabularySize, Config.HiddenSize], _embedding!.ToFloats);
         if (!Config.TiedHead && _headMaster is not null) yield return new TrainedWeight($"{HeadName}.weight", [Config.VocabularySize, Config.HiddenSize], _headMaster.ToFloats);
         foreach (var norm in Norms().Where(Trains)) yield return new TrainedWeight(norm.Name, [(int)norm.Value.Count], norm.Value.ToFloats);
         foreach (var weight in _layers.SelectMany(layer => layer.Linears).SelectMany(linear => linear.Weights())) yield return weight;
@@ -78,7 +93,7 @@ public sealed class CausalModel : IDisposable
     /// <summary>Takes over what the optimizer has changed.</summary>
     public void Repack()
     {
-        if (_headMaster is not null) _head.Pack(_headMaster);
+        if (_headMaster is not null) ((PackedWeight)_head).Pack(_headMaster);
         foreach (var linear in _layers.SelectMany(layer => layer.Linears)) linear.Repack();
     }
 
@@ -132,7 +147,7 @@ public sealed class CausalModel : IDisposable
 
     public void Dispose()
     {
-        _embedding.Dispose();
+        _embedding?.Dispose();
         _headMaster?.Dispose();
         _norm.Dispose();
         _head.Dispose();
@@ -149,8 +164,7 @@ public sealed class CausalModel : IDisposable
 
     private (Tensor Stream, Tensor Delta) Run(int[] ids, IAttention attention, Regularization regularization, Tensor? noise = null)
     {
-        var embedded = Operators.Convert(Operators.Embedding(_embedding, Tensor.From([.. ids.Select(id => (long)id)], ids.Length)), TensorType.Float32);
-        var stream = Operators.Scale(embedded, Config.Traits.EmbeddingScale ?? MathF.Sqrt(Config.HiddenSize));
+        var stream = Operators.Scale(Embed(ids), Config.Traits.EmbeddingScale ?? MathF.Sqrt(Config.HiddenSize));
         if (noise is not null) stream = Operators.Add(stream, noise);
         Tensor? delta = null;
         foreach (var layer in _layers)
@@ -167,6 +181,15 @@ public sealed class CausalModel : IDisposable
             deltaBefore?.Dispose();
         }
         return (stream, delta!);
+    }
+
+    /// <summary>(T, hidden), fp32.</summary>
+    private Tensor Embed(int[] ids)
+    {
+        if (_embedding is not null) return Operators.Convert(Operators.Embedding(_embedding, Tensor.From([.. ids.Select(id => (long)id)], ids.Length)), TensorType.Float32);
+        var rows = new float[ids.Length * Config.HiddenSize];
+        for (var i = 0; i < ids.Length; i++) _storedEmbedding!.Expand(ids[i], rows.AsSpan(i * Config.HiddenSize, Config.HiddenSize));
+        return Operators.Convert(Operators.Convert(Tensor.From(rows, ids.Length, Config.HiddenSize), Type), TensorType.Float32);
     }
 
     private float[] Head(Tensor stream, Tensor delta) => FusedOperators.Logits(Hidden(stream, delta), _head, Config.Traits.LogitSoftcap).ToFloats();

@@ -5,13 +5,13 @@ namespace TokenMill.Training.Models;
 
 /// <summary>
 /// One or more projections of the same input as a single product: their weights lie below each other. Each projection may
-/// carry an adapter of its own. The weight is frozen and packed, or has an fp32 master that is trained and packed again after each step.
+/// carry an adapter of its own. The weight is frozen (packed, or kept as the file stores it), or has an fp32 master that is trained and packed again after each step.
 /// </summary>
 public sealed class FusedLinear : IDisposable
 {
     private readonly string _layer;
     private readonly IReadOnlyList<Projection> _projections;
-    private readonly PackedWeight _weight;
+    private readonly LinearWeight _weight;
     private readonly Tensor? _master, _bias;
     private readonly LoraPair?[] _adapters;
     private readonly float[]? _rowLengths;              // of the frozen weight, for DoRA
@@ -22,25 +22,42 @@ public sealed class FusedLinear : IDisposable
     {
         (_layer, _projections, _adapters) = (layer, projections, new LoraPair?[projections.Count]);
         var outputs = projections.Sum(p => p.Outputs);
-        _weight = new PackedWeight(outputs, inputs, use.Type, backward: use.Trains);
-        var weight = _weight.Source();
         var bias = projections.Any(p => source.Has($"{block}.{p.GgufName}.bias")) ? new float[outputs] : null;
         var row = 0;
-        foreach (var projection in projections)
+        foreach (var projection in bias is null ? [] : projections)
         {
-            source.Read($"{block}.{projection.GgufName}.weight", weight.Slice(row * inputs, projection.Outputs * inputs), inputs, projection.PermutedHeads);
-            if (bias is not null && source.Has($"{block}.{projection.GgufName}.bias"))
+            if (source.Has($"{block}.{projection.GgufName}.bias"))
                 source.Read($"{block}.{projection.GgufName}.bias", bias.AsSpan(row, projection.Outputs), 1, projection.PermutedHeads);
             row += projection.Outputs;
         }
-        if (use.MeasuresRows) _rowLengths = Magnitude.LengthsOf(weight, inputs);
         if (bias is not null) _bias = Tensor.From(bias, outputs);
-        if (use.TrainsWeights)
+        if (use.TrainsWeights) _bias?.RequireGradient();
+
+        if (use.KeepsStored)
         {
-            _master = Tensor.From(weight, outputs, inputs).RequireGradient();
-            _bias?.RequireGradient();
+            var stored = new StoredRows(inputs);
+            foreach (var projection in projections) source.ReadStored($"{block}.{projection.GgufName}.weight", stored, projection.Outputs, projection.PermutedHeads);
+            _weight = new StoredWeight(stored, use.Type);
+            if (use.MeasuresRows)
+            {
+                var values = new float[outputs * inputs];
+                stored.Expand(0, values);
+                _rowLengths = Magnitude.LengthsOf(values, inputs);
+            }
+            return;
         }
-        _weight.Pack();
+        var packed = new PackedWeight(outputs, inputs, use.Type, backward: use.Trains);
+        _weight = packed;
+        var weight = packed.Source();
+        row = 0;
+        foreach (var projection in projections)
+        {
+            source.Read($"{block}.{projection.GgufName}.weight", weight.Slice(row * inputs, projection.Outputs * inputs), inputs, projection.PermutedHeads);
+            row += projection.Outputs;
+        }
+        if (use.MeasuresRows) _rowLengths = Magnitude.LengthsOf(weight, inputs);
+        if (use.TrainsWeights) _master = Tensor.From(weight, outputs, inputs).RequireGradient();
+        packed.Pack();
     }
 
     public IEnumerable<Parameter> Parameters()
@@ -79,7 +96,7 @@ public sealed class FusedLinear : IDisposable
     /// <summary>Takes over what the optimizer has changed.</summary>
     public void Repack()
     {
-        if (_master is not null) _weight.Pack(_master);
+        if (_master is not null) ((PackedWeight)_weight).Pack(_master);
         for (var i = 0; i < _adapters.Length; i++) Measure(i);
     }
 

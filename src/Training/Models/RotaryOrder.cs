@@ -3,15 +3,15 @@ namespace TokenMill.Training.Models;
 /// <summary>
 /// The order of rows inside a head of q and k. Hugging Face pairs row j with row j + d/2; GGUF files of some families pair
 /// 2j with 2j + 1. Everything in the trainer is in Hugging Face's order; these two convert at the border. A matrix is rows
-/// of <c>width</c>, a bias has width 1.
+/// of <c>width</c> values (or bytes, where they are stored otherwise), a bias has width 1.
 /// </summary>
 public static class RotaryOrder
 {
-    public static void FromGguf(Span<float> matrix, int heads, int width) => Reorder(matrix, heads, width, fromGguf: true);
+    public static void FromGguf<T>(Span<T> matrix, int heads, int width) => Reorder(matrix, heads, width, fromGguf: true);
 
-    public static void ToGguf(Span<float> matrix, int heads, int width) => Reorder(matrix, heads, width, fromGguf: false);
+    public static void ToGguf<T>(Span<T> matrix, int heads, int width) => Reorder(matrix, heads, width, fromGguf: false);
 
-    private static void Reorder(Span<float> matrix, int heads, int width, bool fromGguf)
+    private static void Reorder<T>(Span<T> matrix, int heads, int width, bool fromGguf)
     {
         if (heads == 0) return;
         var rows = matrix.Length / width;

@@ -1,5 +1,6 @@
 using TokenMill.Shared.Formats.Gguf;
 using TokenMill.Training.Export;
+using TokenMill.Training.Torch;
 
 namespace TokenMill.Training.Models;
 
@@ -14,5 +15,11 @@ public sealed class SavedWeights(IWeightSource source, GgufFile model, IReadOnly
     {
         if (_saved.TryGetValue(name, out var weight)) weight.Read().CopyTo(target);
         else source.Read(name, target, width, permutedHeads);
+    }
+
+    public void ReadStored(string name, StoredRows target, int rows, int permutedHeads = 0)
+    {
+        if (_saved.TryGetValue(name, out var weight)) target.Add(weight.Read());
+        else source.ReadStored(name, target, rows, permutedHeads);
     }
 }

@@ -65,7 +65,7 @@ public static unsafe class FusedOperators
     }
 
     /// <summary>x (T, inputs) → x·Wᵀ + bias (T, outputs), adapters added. <paramref name="master"/> receives the weight's gradient where all weights are trained.</summary>
-    public static Tensor Linear(Tensor x, PackedWeight weight, Tensor? master, Tensor? bias, ReadOnlySpan<LowRankPart> adapters, double dropout, ulong seed)
+    public static Tensor Linear(Tensor x, LinearWeight weight, Tensor? master, Tensor? bias, ReadOnlySpan<LowRankPart> adapters, double dropout, ulong seed)
     {
         var parts = stackalloc LoraPart[adapters.Length];
         for (var i = 0; i < adapters.Length; i++)
@@ -124,7 +124,7 @@ public static unsafe class FusedOperators
     };
 
     /// <summary>The cross-entropy of each row of hidden (n, hidden) with its target, of which <paramref name="smoothing"/> is spread over the whole vocabulary; logits are capped at ±softcap where that is above 0.</summary>
-    public static TokenLosses HeadLoss(Tensor hidden, PackedWeight head, Tensor? master, ReadOnlySpan<long> targets, double smoothing, float softcap = 0)
+    public static TokenLosses HeadLoss(Tensor hidden, LinearWeight head, Tensor? master, ReadOnlySpan<long> targets, double smoothing, float softcap = 0)
     {
         var (values, likelihoods, correct) = (new double[targets.Length], new double[targets.Length], new byte[targets.Length]);
         fixed (long* wanted = targets)
@@ -138,7 +138,7 @@ public static unsafe class FusedOperators
     }
 
     /// <summary>hidden (n, hidden) → logits (n, vocabulary), fp32. No gradient.</summary>
-    public static Tensor Logits(Tensor hidden, PackedWeight head, float softcap = 0)
+    public static Tensor Logits(Tensor hidden, LinearWeight head, float softcap = 0)
     {
         Check(tm_logits(hidden.Handle, head.Handle, softcap, out var output));
         return new Tensor(output);

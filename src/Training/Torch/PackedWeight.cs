@@ -3,20 +3,16 @@ using static TokenMill.Training.Torch.Native.TorchLibrary;
 
 namespace TokenMill.Training.Torch;
 
-/// <summary>A weight (outputs × inputs) in oneDNN's own layout, for y = x·Wᵀ and, where gradients pass through it, dx = dy·W.</summary>
-public sealed unsafe class PackedWeight : IDisposable
+/// <summary>A weight in oneDNN's own layout; packed a second time for dx where gradients pass through it.</summary>
+public sealed unsafe class PackedWeight : LinearWeight
 {
-    public PackedWeight(long outputs, long inputs, TensorType type, bool backward)
+    public PackedWeight(long outputs, long inputs, TensorType type, bool backward) : base(outputs, inputs, type)
     {
-        (Outputs, Inputs, Type) = (outputs, inputs, type);
         Check(tm_weight_new(outputs, inputs, (int)type, backward ? 1 : 0, out var handle));
         Handle = handle;
     }
 
-    internal WeightHandle Handle { get; }
-    public long Outputs { get; }
-    public long Inputs { get; }
-    public TensorType Type { get; }
+    internal override WeightHandle Handle { get; }
 
     /// <summary>Room for the weight (outputs × inputs), to be filled; <see cref="Pack()"/> frees it.</summary>
     public Span<float> Source()
@@ -30,5 +26,5 @@ public sealed unsafe class PackedWeight : IDisposable
     /// <summary>Takes the whole weight from its fp32 master, after each step that changed it.</summary>
     public void Pack(Tensor master) => Check(tm_weight_repack(Handle, master.Handle));
 
-    public void Dispose() => Handle.Dispose();
+    public override void Dispose() => Handle.Dispose();
 }

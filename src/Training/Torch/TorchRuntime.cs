@@ -25,10 +25,14 @@ public static unsafe class TorchRuntime
         return tm_use_kernels(level) != 0;
     }
 
+    /// <summary>What <see cref="UseThreads"/> was told last.</summary>
+    public static int Threads { get; private set; } = Environment.ProcessorCount;
+
     /// <summary>Threads of every operation started from this thread: OpenMP counts per thread.</summary>
     public static void UseThreads(int count)
     {
         TorchLibrary.Require();
+        Threads = count;
         Check(tm_threads(count));
     }
 

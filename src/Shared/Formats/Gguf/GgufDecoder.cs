@@ -10,7 +10,7 @@ namespace TokenMill.Shared.Formats.Gguf;
 /// scale and offset (d·q + m): the integers are unpacked into bytes, sixteen or thirty-two at a time, then widened and
 /// scaled in vectors. Product and sum are rounded apart, as ggml's reference does. Layouts: ggml/src/ggml-common.h.
 /// </summary>
-internal static class GgufDecoder
+public static class GgufDecoder
 {
     public static void Decode(GgufType type, ReadOnlySpan<byte> source, Span<float> target)
     {

@@ -69,6 +69,7 @@ internal static unsafe partial class TorchLibrary
     public static partial int tm_call(string name, string overload, Value* arguments, int count, Value* results, int capacity, out int resultCount);
 
     [LibraryImport(Name)] public static partial int tm_weight_new(long outputs, long inputs, int dtype, int backward, out WeightHandle weight);
+    [LibraryImport(Name)] public static partial int tm_weight_stored(long outputs, long inputs, int dtype, delegate* unmanaged<nint, long, long, float*, int> expand, nint owner, out WeightHandle weight);
     [LibraryImport(Name)] public static partial void tm_weight_free(nint weight);
     [LibraryImport(Name)] public static partial int tm_weight_source(WeightHandle weight, out float* source);
     [LibraryImport(Name)] public static partial int tm_weight_pack(WeightHandle weight);

@@ -7,7 +7,7 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include "Shim.h"
-#include "../../../Shared/Kernels/Products.h"
+#include "../../../Shared/Kernels/StoredWeight.h"
 
 namespace tokenmill {
 
@@ -27,8 +27,12 @@ inline tm_tensor handle(at::Tensor value) {
     return reinterpret_cast<tm_tensor>(new at::Tensor(std::move(value)));
 }
 
-using Weight = std::shared_ptr<PackedWeight>;
-inline Weight& packed(tm_weight handle) { return *reinterpret_cast<Weight*>(handle); }
+using Weight = std::shared_ptr<LinearWeight>;
+inline Weight& weight_of(tm_weight handle) { return *reinterpret_cast<Weight*>(handle); }
+inline tm_weight handle(Weight value) {
+    live_handles++;
+    return reinterpret_cast<tm_weight>(new Weight(std::move(value)));
+}
 
 inline at::ScalarType scalar_type(Format format) { return format == Format::Float32 ? at::kFloat : at::kBFloat16; }
 inline Format format_of(const at::Tensor& t) {

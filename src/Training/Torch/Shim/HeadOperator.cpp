@@ -9,6 +9,7 @@ using namespace tokenmill;
 namespace {
 
 constexpr int64_t RowsAtOnce = 128;
+constexpr int64_t ExpandedLogitBytes = 192 << 20;       // a stored head is expanded for every piece: few large ones then
 
 // Logits become softcap·tanh(logit/softcap), in place (Gemma 2).
 void cap(at::Tensor& logits, float softcap) { logits.div_(softcap).tanh_().mul_(softcap); }
@@ -21,13 +22,14 @@ struct Head {
 
     // Logits and losses in pieces; use(first, count, grad_logits) after each where a gradient is wanted.
     template <class Use> void run(const float* scale, double* losses, double* likelihoods, uint8_t* correct, bool gradient, const Use& use) const {
-        const int64_t rows = hidden.size(0), vocabulary = weight->outputs, most = std::min(RowsAtOnce, rows);
+        const int64_t rows = hidden.size(0), vocabulary = weight->outputs;
         const Format format = weight->format;
+        const int64_t at_once = weight->expands() ? std::max(RowsAtOnce, ExpandedLogitBytes / (vocabulary * (4 + size_of(format)))) : RowsAtOnce, most = std::min(at_once, rows);
         at::Tensor logits = empty({most, vocabulary}, at::kFloat), grad_logits;
         if (gradient) grad_logits = empty({most, vocabulary}, format);
-        for (int64_t first = 0; first < rows; first += RowsAtOnce) {
+        for (int64_t first = 0; first < rows; first += at_once) {
             check_interrupted();
-            const int64_t count = std::min(RowsAtOnce, rows - first);
+            const int64_t count = std::min(at_once, rows - first);
             weight->forward(rows_from(first), count, logits.data_ptr(), Format::Float32, nullptr);
             at::Tensor of_rows = logits.narrow(0, 0, count);
             if (softcap > 0) cap(of_rows, softcap);
@@ -76,7 +78,7 @@ struct HeadLossNode : Node {
 int tm_head_loss(tm_tensor hidden_handle, tm_weight head_handle, tm_tensor master_handle, const int64_t* targets, float smoothing, float softcap, tm_tensor* losses_out, double* loss_values, double* likelihoods, uint8_t* correct) {
     return guarded([&] {
         const at::Tensor input = tensor(hidden_handle), master = optional(master_handle);
-        const Weight weight = packed(head_handle);
+        const Weight weight = weight_of(head_handle);
         TORCH_CHECK(input.dim() == 2 && input.size(1) == weight->inputs && format_of(input) == weight->format, "the head takes (tokens, ", weight->inputs, ") in its own format");
         const int64_t rows = input.size(0);
         for (int64_t i = 0; i < rows; i++) TORCH_CHECK(targets[i] >= 0 && targets[i] < weight->outputs, "target ", targets[i], " is no token of ", weight->outputs);
@@ -101,7 +103,7 @@ int tm_head_loss(tm_tensor hidden_handle, tm_weight head_handle, tm_tensor maste
 int tm_logits(tm_tensor hidden_handle, tm_weight head_handle, float softcap, tm_tensor* out_out) {
     return guarded([&] {
         const at::Tensor hidden = plain(tensor(hidden_handle));
-        const Weight head = packed(head_handle);
+        const Weight head = weight_of(head_handle);
         TORCH_CHECK(hidden.dim() == 2 && hidden.size(1) == head->inputs && format_of(hidden) == head->format, "the head takes (tokens, ", head->inputs, ") in its own format");
         at::Tensor logits = empty({hidden.size(0), head->outputs}, at::kFloat);
         head->forward(hidden.data_ptr(), hidden.size(0), logits.data_ptr(), Format::Float32, nullptr);

@@ -123,7 +123,7 @@ int tm_linear(tm_tensor x_handle, tm_weight weight_handle, tm_tensor master_hand
     return guarded([&] {
         check_interrupted();
         const at::Tensor input = tensor(x_handle), master = optional(master_handle), bias = optional(bias_handle);
-        const Weight weight = packed(weight_handle);
+        const Weight weight = weight_of(weight_handle);
         TORCH_CHECK(input.dim() == 2 && input.size(1) == weight->inputs && format_of(input) == weight->format, "the layer takes (tokens, ", weight->inputs, ") in its own format");
         std::vector<at::Tensor> inputs{input, master, bias};
         for (int32_t i = 0; i < count; i++) { inputs.push_back(tensor(adapters[i].a)); inputs.push_back(tensor(adapters[i].b)); }

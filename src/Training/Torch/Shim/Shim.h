@@ -61,6 +61,9 @@ TM_API int tm_grad_mode(int32_t enabled);
 TM_API int tm_call(const char* name, const char* overload, const tm_value* arguments, int32_t count, tm_value* results, int32_t capacity, int32_t* result_count);
 
 TM_API int tm_weight_new(int64_t outputs, int64_t inputs, int32_t dtype, int32_t backward, tm_weight* out);
+// A weight that its owner keeps in a form of its own: expand writes rows [first, first + rows) as fp32 and gives 0.
+typedef int32_t (*tm_expand)(void* owner, int64_t first, int64_t rows, float* target);
+TM_API int tm_weight_stored(int64_t outputs, int64_t inputs, int32_t dtype, tm_expand expand, void* owner, tm_weight* out);
 TM_API void tm_weight_free(tm_weight weight);
 TM_API int tm_weight_source(tm_weight weight, float** out);       // (outputs, inputs) to fill; tm_weight_pack frees it
 TM_API int tm_weight_pack(tm_weight weight);

@@ -155,29 +155,35 @@ static Format to_format(int32_t dtype) {
     return dtype == TM_FLOAT32 ? Format::Float32 : Format::BFloat16;
 }
 
+static PackedWeight& packed(tm_weight handle) {
+    auto* weight = dynamic_cast<PackedWeight*>(weight_of(handle).get());
+    TORCH_CHECK(weight, "a stored weight is not packed");
+    return *weight;
+}
+
 int tm_weight_new(int64_t outputs, int64_t inputs, int32_t dtype, int32_t backward, tm_weight* out) {
-    return guarded([&] {
-        auto made = std::make_shared<PackedWeight>(outputs, inputs, to_format(dtype), backward != 0);
-        live_handles++;
-        *out = reinterpret_cast<tm_weight>(new Weight(std::move(made)));
-    });
+    return guarded([&] { *out = handle(Weight(new PackedWeight(outputs, inputs, to_format(dtype), backward != 0))); });
+}
+
+int tm_weight_stored(int64_t outputs, int64_t inputs, int32_t dtype, tm_expand expand, void* owner, tm_weight* out) {
+    return guarded([&] { *out = handle(Weight(new StoredWeight(outputs, inputs, to_format(dtype), expand, owner))); });
 }
 
 void tm_weight_free(tm_weight weight) {
     if (!weight) return;
     live_handles--;
-    delete &packed(weight);
+    delete &weight_of(weight);
 }
 
-int tm_weight_source(tm_weight weight, float** out) { return guarded([&] { *out = packed(weight)->source(); }); }
+int tm_weight_source(tm_weight weight, float** out) { return guarded([&] { *out = packed(weight).source(); }); }
 
-int tm_weight_pack(tm_weight weight) { return guarded([&] { packed(weight)->pack(); }); }
+int tm_weight_pack(tm_weight weight) { return guarded([&] { packed(weight).pack(); }); }
 
 int tm_weight_repack(tm_weight weight, tm_tensor master) {
     return guarded([&] {
         const at::Tensor& t = tensor(master);
-        TORCH_CHECK(t.scalar_type() == at::kFloat && t.is_contiguous() && t.numel() == packed(weight)->outputs * packed(weight)->inputs, "the weight and its master differ in shape");
-        packed(weight)->pack(t.data_ptr<float>());
+        TORCH_CHECK(t.scalar_type() == at::kFloat && t.is_contiguous() && t.numel() == packed(weight).outputs * packed(weight).inputs, "the weight and its master differ in shape");
+        packed(weight).pack(t.data_ptr<float>());
     });
 }
 

@@ -29,7 +29,7 @@ compile() {                                              # one file each, at mos
 }
 export -f level compile
 export kernels objects flags includes
-printf '%s\n' "$here"/*.cpp "$(readlink -f "$kernels")"/{Products,Dispatch,Memory}.cpp baseline avx2 avx512 | xargs -P "$(nproc)" -I{} bash -euc 'compile "$1"' compile {}
+printf '%s\n' "$here"/*.cpp "$(readlink -f "$kernels")"/{Products,StoredWeight,Dispatch,Memory}.cpp baseline avx2 avx512 | xargs -P "$(nproc)" -I{} bash -euc 'compile "$1"' compile {}
 
 # oneDNN first: libtorch 2 carries another one inside it, whose functions have the same names.
 mkdir -p "$(dirname "$out")"

@@ -25,7 +25,7 @@ internal static class TrainCommand
         var path = arguments.Positional("SPEC.json");
         var json = plan ? arguments.Json() : null;
         arguments.End();
-        if (plan) return await PlanAsync(path, json, cancellationToken);
+        if (plan) return await PlanAsync(path, json, parentPipe, cancellationToken);
 
         using var stop = new StopRequest();
         stop.ListenToSignals();
@@ -36,11 +36,23 @@ internal static class TrainCommand
         return await OwnThread.Run("training", () => Run(path, resume, events, stop));
     }
 
-    private static async Task<int> PlanAsync(string path, string? json, CancellationToken cancellationToken)
+    private static async Task<int> PlanAsync(string path, string? json, bool parentPipe, CancellationToken cancellationToken)
     {
+        using var stop = new StopRequest();
+        stop.ListenToSignals();
+        if (parentPipe) stop.ListenTo(Console.In);
+        using var stopped = CancellationTokenSource.CreateLinkedTokenSource(stop.Token, cancellationToken);
         var spec = FineTuneSpec.Parse(Read(path));
         SpecCheck.Check(spec);
-        var plan = await new Planning(ProbeCache.OfUser(), TimeProvider.System).PlanAsync(spec, cancellationToken);
+        FineTunePlan plan;
+        try
+        {
+            plan = await new Planning(ProbeCache.OfUser(), TimeProvider.System).PlanAsync(spec, stopped.Token);
+        }
+        catch (OperationCanceledException) when (stopped.IsCancellationRequested)
+        {
+            return CommandLineHost.Interrupted;
+        }
         if (json is null) foreach (var line in PlanText.Lines(plan)) Console.Out.WriteLine(line);
         else if (json.Length == 0) Console.Out.WriteLine(Json.Serialize(plan));
         else await File.WriteAllTextAsync(json, Json.Serialize(plan) + "\n", cancellationToken);

@@ -9,6 +9,9 @@ public interface ITrainer
     Error? WhyMissing();
 
     ChildProgram Program(string specPath, string runToken, bool resume);
+
+    /// <summary>Says what a run would cost (<see cref="Shared.Jobs.FineTunePlan"/>) on one line of stdout.</summary>
+    ChildProgram Plan(string specPath);
 }
 
 /// <summary>Our trainer over libtorch.</summary>
@@ -23,4 +26,6 @@ public sealed class LibtorchTrainer(MachineFacts machine) : ITrainer
         if (resume) arguments.Add("--resume");
         return ChildProgram.Sibling("Training", arguments) with { Priority = Priority.Training };
     }
+
+    public ChildProgram Plan(string specPath) => ChildProgram.Sibling("Training", "train", specPath, "--plan", "--json", "--parent-pipe") with { Priority = Priority.Training };
 }

@@ -148,6 +148,19 @@ public sealed class FineTuneJobTests
     }
 
     [Fact]
+    public async Task RunThatDoesNotFit_IsRefusedBeforeItStarts_WithWhatWouldFit()
+    {
+        var folder = QueueHost.NewFolder();
+        var trainer = new ScriptedTrainer(folder);
+        trainer = new ScriptedTrainer(folder) { Planned = trainer.Planned with { PeakMemoryBytes = 8L << 30, AvailableMemoryBytes = 4L << 30, Fits = false, Advice = [new("max_length", "2048", "512", "shorter")] } };
+        await using var host = await QueueHost.StartAsync(folder, trainer);
+        var run = await host.WaitAsync(await host.StartRunAsync(), r => r.IsFinished);
+        Assert.Equal((FineTuneRunState.Failed, "memory-too-small"), (run.State, run.Error!.Code));
+        Assert.Contains("8,192 MiB", run.Error.Message, StringComparison.Ordinal);
+        Assert.Contains("max_length from 2048 to 512", run.Error.Remedy, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task ChangedModelFile_IsNotTrained()
     {
         var folder = QueueHost.NewFolder();

@@ -29,6 +29,11 @@ internal sealed class ScriptedTrainer(string folder) : ITrainer
         return new ChildProgram("/bin/bash", ["-c", Script, "trainer", output, runToken, $"{TotalSteps}", StepSeconds.ToString(CultureInfo.InvariantCulture), crashes, Says ?? ""]);
     }
 
+    public ChildProgram Plan(string specPath) => new("/bin/bash", ["-c", "echo \"$1\"", "plan", Shared.Json.Serialize(Planned)]);
+
+    /// <summary>What it foretells.</summary>
+    public FineTunePlan Planned { get; init; } = new(1, 1, 1 << 20, new Dictionary<string, long>(), 1, 1, 1, 20, new PlannedSeconds(1, 2, 3), 1, 1 << 30, true, false, []);
+
     private const string Script = """
         out=$1 token=$2 total=$3 delay=$4 crashes=$5 says=$6
         mkdir -p "$out"

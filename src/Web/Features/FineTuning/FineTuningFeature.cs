@@ -14,7 +14,7 @@ public static class FineTuningFeature
     {
         services.AddSingleton<ITrainer, LibtorchTrainer>();
         services.AddSingleton<RunFolders>().AddSingleton<RunPreflight>().AddSingleton<RegisterResult>();
-        services.AddSingleton<StartFineTune>().AddSingleton<PauseRun>().AddSingleton<ResumeRun>().AddSingleton<CancelRun>();
+        services.AddSingleton<StartFineTune>().AddSingleton<PlanFineTune>().AddSingleton<PauseRun>().AddSingleton<ResumeRun>().AddSingleton<CancelRun>();
         services.AddSingleton<IJobHandler, FineTuneJob>();
         services.AddSignalR();
         return services.AddSingleton(new NavigationEntry(PipelineStep.Tune, "Fine-tunes", Links.FineTunes, Icons.FineTunes)

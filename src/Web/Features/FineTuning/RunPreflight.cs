@@ -8,7 +8,7 @@ using TokenMill.Web.Nodes;
 namespace TokenMill.Web.Features.FineTuning;
 
 /// <summary>What must hold before a trainer is started; each reason comes with its remedy.</summary>
-public sealed class RunPreflight(PlatformDatabase database, DataDirectory directory, ITrainer trainer)
+public sealed class RunPreflight(PlatformDatabase database, DataDirectory directory, ITrainer trainer, PlanFineTune planning, RunFolders folders)
 {
     /// <summary>What a run may write before it is noticed, beside the reserve that the data directory keeps.</summary>
     private const long CheckpointBytes = 256L << 20;
@@ -38,7 +38,15 @@ public sealed class RunPreflight(PlatformDatabase database, DataDirectory direct
             return new Error("model-changed", "The base model's file is gone or not the file that was imported", "import the model again and start a new run with it");
         if (data.StorePath is null || await ChangedAsync(directory.Resolve(data.StorePath), data.Sha256, cancellationToken))
             return new Error("dataset-changed", "The dataset's file is gone or not the one that was imported", "import the dataset again and start a new run with it");
-        return null;
+        return folders.HasState(run.Id) ? null : await WhyNotFitsAsync(run, cancellationToken);
+    }
+
+    /// <summary>A run that goes on has shown that it fits. Where no forecast can be made, the trainer itself says why.</summary>
+    private async Task<Error?> WhyNotFitsAsync(FineTuneRun run, CancellationToken cancellationToken)
+    {
+        if ((await planning.AskAsync(run.SpecJson, cancellationToken)).Value is not { Fits: false } plan) return null;
+        var remedy = plan.Advice.Count > 0 ? string.Join("; or ", plan.Advice.Select(a => $"set {a.Field} from {a.From} to {a.To}")) : "free some memory, or choose a smaller model";
+        return new Error("memory-too-small", $"The run needs about {plan.PeakMemoryBytes >> 20:N0} MiB of memory, and {plan.AvailableMemoryBytes >> 20:N0} MiB are free", remedy);
     }
 
     private static async Task<bool> ChangedAsync(string path, string? sha256, CancellationToken cancellationToken)

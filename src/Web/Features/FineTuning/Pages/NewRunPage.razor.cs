@@ -19,12 +19,16 @@ namespace TokenMill.Web.Features.FineTuning.Pages;
 public sealed partial class NewRunPage
 {
     private const int SamplePrompts = 3;
+    private static readonly TimeSpan ForecastPause = TimeSpan.FromMilliseconds(600);
 
     private IReadOnlyList<Choice>? _datasets, _models;
     private FineTuneSettings _settings = new();
     private Error? _error, _missing;
     private string _dataset = "", _model = "", _name = "", _samples = "";
-    private double? _secondsPerStep;
+    private FineTunePlan? _plan;
+    private Error? _unplanned;
+    private CancellationTokenSource? _asking;
+    private bool _planning;
     private int _busyJobs;
     private bool _nameTyped, _rateTyped, _starting, _filled;
 
@@ -34,6 +38,7 @@ public sealed partial class NewRunPage
     [SupplyParameterFromQuery(Name = "model")] private Guid? Model { get; set; }
     [SupplyParameterFromQuery(Name = "from")] private Guid? From { get; set; }
 
+    [Inject] private PlanFineTune Planning { get; set; } = default!;
     [Inject] private StartFineTune Start { get; set; } = default!;
     [Inject] private RunPreflight Preflight { get; set; } = default!;
     [Inject] private DataDirectory Data { get; set; } = default!;
@@ -64,7 +69,7 @@ public sealed partial class NewRunPage
         _busyJobs = await db.Jobs.CountAsync(j => j.Kind == JobKind.FineTune && (j.State == JobState.Running || j.State == JobState.Waiting), Gone);
         _missing = Preflight.WhyNotHere();
         if (!_filled) await FillAsync(db);
-        await ForecastAsync(db);
+        if (_plan is null && !_planning) Forecast();
     }
 
     /// <summary>The first time: from an earlier run, else what the URL names, else the only sensible choice.</summary>
@@ -156,13 +161,33 @@ public sealed partial class NewRunPage
         return prompts;
     }
 
-    private async Task ForecastAsync(PlatformDbContext db)
+    /// <summary>Asks the trainer what the run would cost, once the person has paused; an older question is dropped.</summary>
+    private void Forecast()
     {
-        _secondsPerStep = null;
-        if (!Guid.TryParse(_model, out var model)) return;
-        var last = await db.FineTuneRuns.AsNoTracking().Where(r => r.BaseVersionId == ModelVersionId.From(model) && r.State == FineTuneRunState.Succeeded && r.Step > 0).OrderByDescending(r => r.Number).FirstOrDefaultAsync(Gone);
-        if (last is not null && db.RunEvents.AsNoTracking().Where(e => e.RunId == last.Id && e.Type == "finished").Select(e => e.Json).FirstOrDefault() is { } json && Shared.Json.Deserialize<TrainerEvent>(json) is FinishedEvent finished)
-            _secondsPerStep = finished.Seconds / last.Step / Math.Max(1, FineTuneSpec.Parse(last.SpecJson) is var spec ? spec.BatchSize * spec.Accumulation : 1) * _settings.BatchSize * _settings.Accumulation;
+        _asking?.Cancel();
+        (_plan, _unplanned, _planning) = (null, null, false);
+        if (_missing is not null || _settings.Check().Count > 0 || !Guid.TryParse(_dataset, out var dataset) || !Guid.TryParse(_model, out var model)) return;
+        _planning = true;
+        var asking = _asking = CancellationTokenSource.CreateLinkedTokenSource(Gone);
+        _ = InvokeAsync(async () =>
+        {
+            try
+            {
+                await Task.Delay(ForecastPause, asking.Token);
+                var planned = await Planning.HandleAsync(await CurrentUser.RequireAsync(Role.Member, asking.Token), new PlanFineTune.Command(DatasetVersionId.From(dataset), ModelVersionId.From(model), _settings), asking.Token);
+                (_plan, _unplanned, _planning) = (planned.IsOk ? planned.Value : null, planned.IsOk ? null : planned.Error, false);
+                StateHasChanged();
+            }
+            catch (OperationCanceledException) when (asking.IsCancellationRequested)
+            {
+                // Another question has been asked since, or the page is gone.
+            }
+            finally
+            {
+                asking.Dispose();
+                if (_asking == asking) _asking = null;
+            }
+        });
     }
 
     private void NameTyped() => _nameTyped = true;
@@ -174,7 +199,11 @@ public sealed partial class NewRunPage
         Changed();
     }
 
-    private void Changed() => _error = null;
+    private void Changed()
+    {
+        _error = null;
+        Forecast();
+    }
 
     private string? Mistake(string field) => _settings.Check().Where(m => m.Field == field).Select(m => $"{m.Error.Message}; {m.Error.Remedy}").FirstOrDefault();
 

@@ -1,5 +1,6 @@
 using TokenMill.Shared.Domain;
 using TokenMill.Shared.Jobs;
+using TokenMill.Training.Data;
 using TokenMill.Training.Loop;
 using TokenMill.Training.Models;
 using TokenMill.Training.Torch;
@@ -36,6 +37,11 @@ internal sealed class Planning(ProbeCache probes, TimeProvider time)
         var cost = new CostModel(measured.Shallow, measured.Deep, config.Layers);
         return Plan(spec, config, workload, cost, dataSeconds, ProcessMemory.AvailableBytes());
     }
+
+    /// <summary>For a run that has read its data; null where this machine has not been probed for such a run.</summary>
+    public static FineTunePlan? TryPlan(ProbeCache probes, FineTuneSpec spec, ModelConfig config, TrainingData data, int maxLength, double dataSeconds) =>
+        probes.Find(spec, config) is not { } measured ? null
+        : Plan(spec, config, Workload.Of(spec, data, maxLength), new CostModel(measured.Shallow, measured.Deep, config.Layers), dataSeconds, ProcessMemory.AvailableBytes());
 
     internal static FineTunePlan Plan(FineTuneSpec spec, ModelConfig config, Workload workload, CostModel cost, double dataSeconds, long available)
     {

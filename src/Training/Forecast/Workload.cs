@@ -10,6 +10,7 @@ internal sealed record Workload(int StepsPerEpoch, int Steps, long RowsPerEpoch,
 {
     private const int MostSteps = 400;
 
+    /// <summary>From the data of a specification, of which large files are sampled.</summary>
     public static Workload Of(FineTuneSpec spec, ModelSource source, ModelConfig config, CancellationToken cancellationToken)
     {
         var maxLength = Math.Min(spec.MaxLength ?? 2048, config.ContextLength);
@@ -17,19 +18,25 @@ internal sealed record Workload(int StepsPerEpoch, int Steps, long RowsPerEpoch,
         using var sample = new DataSample(spec);
         using var data = new TrainingDataLoader(sample.Spec, text.Conversations, text.Whole, config.VocabularySize, maxLength, sample.Folder).Load(cancellationToken);
 
+        // A file for validation is sampled by itself; a fraction of the data is as large a part of the whole.
+        var seen = spec.Validation?.Path is not null ? sample.ValidationShare : sample.IsPartial ? Math.Min(1, (double)data.TrainingCount / Math.Max(1, data.ExamplesPerEpoch)) : 1;
+        return Of(spec, data, maxLength, seen, sample.IsPartial);
+    }
+
+    /// <param name="seen">Share of the validation data (of preferences: of all data) that is at hand.</param>
+    public static Workload Of(FineTuneSpec spec, TrainingData data, int maxLength, double seen = 1, bool sampled = false)
+    {
         var total = TrainingRun.TotalSteps(spec, data.StepsPerEpoch);
         var simulated = Math.Min(data.StepsPerEpoch, MostSteps);
         var passes = Enumerable.Range(0, simulated)
             .Select(i => Passes.Of(data.Step((int)((long)i * data.StepsPerEpoch / simulated)), spec.BatchSize, maxLength, spec.Packing, data.AnswersPerExample)).ToList();
         var packedRows = passes.Sum(step => step.Sum(pass => (long)pass.Rows)) * data.StepsPerEpoch / simulated;
 
-        // A file for validation is sampled by itself; a fraction of the data is as large a part of the whole.
-        var seen = spec.Validation?.Path is not null ? sample.ValidationShare : (double)data.TrainingCount / Math.Max(1, data.ExamplesPerEpoch) is var share && sample.IsPartial ? Math.Min(1, share) : 1;
         var validationTokens = (long)(data.ValidationTokens / seen);
         var evaluations = validationTokens == 0 ? 0 : 2 + (spec.EvaluateEvery is { } every ? (total - 1) / every : 0);
         // Preferences are first measured with the model as it is, once each as far as the steps go.
         var reference = spec.Method == TrainingMethod.Dpo ? Math.Min((long)(data.Tokens / seen), data.TokensPerEpoch * total / data.StepsPerEpoch) + validationTokens : 0;
-        return new Workload(data.StepsPerEpoch, total, data.ExamplesPerEpoch, data.TokensPerEpoch, packedRows, validationTokens, evaluations, reference, sample.IsPartial,
+        return new Workload(data.StepsPerEpoch, total, data.ExamplesPerEpoch, data.TokensPerEpoch, packedRows, validationTokens, evaluations, reference, sampled,
             [.. passes.Select(step => (IReadOnlyList<PassShape>)[.. step.Select(PassShape.Of)])]);
     }
 }

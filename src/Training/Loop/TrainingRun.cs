@@ -1,8 +1,11 @@
+using System.Text.Json;
 using System.Text.Json.Nodes;
+using TokenMill.Shared;
 using TokenMill.Shared.Domain;
 using TokenMill.Shared.Jobs;
 using TokenMill.Training.Checkpoints;
 using TokenMill.Training.Data;
+using TokenMill.Training.Forecast;
 using TokenMill.Training.Models;
 using TokenMill.Training.Torch;
 
@@ -220,21 +223,29 @@ public sealed class TrainingRun : IDisposable
         _events.Write(new PausedEvent(), _done);
     }
 
-    private JsonObject Plan() => new()
+    /// <summary>What is known before the first step; with a forecast where this machine has been probed for such a run.</summary>
+    private JsonObject Plan()
     {
-        ["kernels"] = TorchRuntime.Describe().Kernels,
-        ["torch"] = TorchRuntime.Describe().Torch,
-        ["dtype"] = _setup.Model.Type == TensorType.BFloat16 ? "bfloat16" : "float32",
-        ["threads"] = _spec.Threads ?? Environment.ProcessorCount,
-        ["parameters"] = _setup.Model.Config.Parameters,
-        ["examples_per_epoch"] = _data.ExamplesPerEpoch,
-        ["validation_examples"] = _data.ValidationCount,
-        ["tokens_per_epoch"] = _data.TokensPerEpoch,
-        ["steps_per_epoch"] = _data.StepsPerEpoch,
-        ["max_length"] = _maxLength,
-        ["data_seconds"] = _dataSeconds,                    // reading and encoding
-        ["resumed_at_step"] = _done,
-    };
+        var config = _setup.Model.Config;
+        var plan = new JsonObject
+        {
+            ["kernels"] = TorchRuntime.Describe().Kernels,
+            ["torch"] = TorchRuntime.Describe().Torch,
+            ["dtype"] = _setup.Model.Type == TensorType.BFloat16 ? "bfloat16" : "float32",
+            ["threads"] = _spec.Threads ?? Environment.ProcessorCount,
+            ["parameters"] = config.Parameters,
+            ["examples_per_epoch"] = _data.ExamplesPerEpoch,
+            ["validation_examples"] = _data.ValidationCount,
+            ["tokens_per_epoch"] = _data.TokensPerEpoch,
+            ["steps_per_epoch"] = _data.StepsPerEpoch,
+            ["max_length"] = _maxLength,
+            ["data_seconds"] = _dataSeconds,                // reading and encoding
+            ["resumed_at_step"] = _done,
+        };
+        if (Planning.TryPlan(ProbeCache.OfUser(), _spec, config, _data, _maxLength, _dataSeconds) is { } foretold)
+            foreach (var (name, value) in JsonSerializer.SerializeToNode(foretold, Json.Options)!.AsObject()) plan[name] = value?.DeepClone();
+        return plan;
+    }
 
     internal static int TotalSteps(FineTuneSpec spec, int stepsPerEpoch)
     {

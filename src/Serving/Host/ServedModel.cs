@@ -4,6 +4,7 @@ using TokenMill.Serving.Llama;
 using TokenMill.Serving.PrefixCache;
 using TokenMill.Serving.Sampling;
 using TokenMill.Serving.Scheduler;
+using TokenMill.Serving.ToolCalls;
 using TokenMill.Shared.ChatTemplates;
 using TokenMill.Shared.Domain;
 using TokenMill.Shared.Llama;
@@ -23,6 +24,7 @@ internal sealed class ServedModel : IDisposable
         Adapters = [.. adapters.Select(a => a.Name)];
         Time = time;
         Grammars = new GrammarCache(model.Vocabulary);
+        Markup = new ModelMarkup(model.File, model.Vocabulary);
         _encoder = new(() => ConversationEncoder.For(ChatTemplate.ForModel(model.File), model.Vocabulary));
         Engine = new EngineLoop(executor, scheduling with { MaxRunning = executor.MaxRunning, StepTokens = executor.MaxStepTokens }, time);
     }
@@ -33,6 +35,7 @@ internal sealed class ServedModel : IDisposable
     public EngineLoop Engine { get; }
     public TimeProvider Time { get; }
     public GrammarCache Grammars { get; }
+    public ModelMarkup Markup { get; }
 
     /// <summary>Conversations as tokens, as the trainer makes them too.</summary>
     /// <exception cref="RefusedException">There is no chat template, or it cannot be used: the model can complete text but not chat.</exception>

@@ -1,8 +1,6 @@
-using System.Text;
-using System.Text.Json.Nodes;
-using TokenMill.Serving.Grammars;
 using TokenMill.Serving.Host;
 using TokenMill.Serving.Sampling;
+using TokenMill.Serving.ToolCalls;
 using TokenMill.Shared;
 using TokenMill.Shared.Domain;
 using TokenMill.Shared.OpenAi;
@@ -15,48 +13,39 @@ internal static class ChatCompletions
     public static async Task HandleAsync(HttpContext context, ServedModel model)
     {
         var request = await context.ReadBodyAsync<ChatCompletionRequest>();
-        CheckSupport(request);
         if (request.TopLogprobs is not null && request.Logprobs != true) throw Refusals.Invalid("top_logprobs", "top_logprobs without logprobs", "send \"logprobs\": true too");
         var maxTokens = request.MaxCompletionTokens ?? request.MaxTokens;
         var settings = CompletionSettings.Of(request, maxTokens, request.MaxCompletionTokens is null ? "max_tokens" : "max_completion_tokens", model.Vocabulary.Count)
             .WithLogprobs(request.Logprobs == true ? request.TopLogprobs ?? 0 : null, "top_logprobs");
-        var rules = new GrammarRules();
-        if (ResponseFormat.AddTo(rules, request.ResponseFormat, "response_format") is { } root)
-            settings = settings with { Generation = settings.Generation with { Grammar = model.Grammars.Constraint(rules.Write(root), new HashSet<int>()) } };
         model.AdapterOf(request.Model);
-        var tools = request.ToolChoice?.ToString() == "none" ? null : request.Tools;
-        var prompt = model.Encode(ChatMessages.Check(request.Messages), tools, request.ChatTemplateKwargs);
+        var tools = ToolRequest.Read(request.Tools, request.ToolChoice, request.ParallelToolCalls);
+        var turn = ChatTurn.Prepare(model, request.Messages, tools, request.ResponseFormat, "response_format", request.ChatTemplateKwargs, settings);
 
-        using var answers = new Answers(model, [prompt], request, settings, context.RequestAborted);
-        var writer = new Writer(context, model, answers, request);
+        using var answers = new Answers(model, [turn.Prompt], request, turn.Settings, context.RequestAborted);
+        var writer = new Writer(context, model, answers, turn, request);
         if (request.Stream) await writer.StreamAsync(request.StreamOptions ?? new StreamOptions());
         else await writer.WriteAsync();
     }
 
-    private static void CheckSupport(ChatCompletionRequest request)
-    {
-        if (request.ToolChoice is JsonObject || request.ToolChoice?.ToString() == "required") throw Refusals.Unsupported("tool_choice", "leave the choice to the model (\"auto\")");
-    }
-
-    private sealed class Writer(HttpContext context, ServedModel model, Answers answers, ChatCompletionRequest request)
+    private sealed class Writer(HttpContext context, ServedModel model, Answers answers, ChatTurn turn, ChatCompletionRequest request)
     {
         private readonly string _id = $"chatcmpl-{Guid.NewGuid():N}";
+        private readonly AnswerReader[] _readers = [.. Enumerable.Range(0, answers.Count).Select(_ => turn.NewReader())];
 
         public async Task WriteAsync()
         {
-            var texts = Enumerable.Range(0, answers.Count).Select(_ => (Text: new StringBuilder(), Logprobs: new List<TokenLogprob>())).ToArray();
+            var messages = _readers.Select(_ => new MessageBuilder()).ToArray();
             await foreach (var (index, part) in answers.PartsAsync(context.RequestAborted))
             {
-                if (part is not { } some) continue;
-                texts[index].Text.Append(some.Text);
-                texts[index].Logprobs.AddRange(some.Logprobs);
+                foreach (var delta in Deltas(index, part)) messages[index].Add(delta);
+                messages[index].Logprobs.AddRange(part?.Logprobs ?? []);
             }
             var completion = new ChatCompletion
             {
                 Id = _id,
                 Created = answers.Created,
                 Model = answers.Model,
-                Choices = [.. texts.Select((t, i) => new ChatCompletion.Choice(i, new ChatMessage("assistant", t.Text.ToString()), Logprobs(t.Logprobs), answers.FinishReason(i)))],
+                Choices = [.. messages.Select((m, i) => new ChatCompletion.Choice(i, m.Build(), Logprobs(m.Logprobs), FinishReason(i)))],
                 Usage = answers.Usage,
                 Timings = answers.Timings,
             };
@@ -67,13 +56,16 @@ internal static class ChatCompletions
         {
             var events = new ServerSentEvents(context);
             events.Begin();
+            var logprobs = _readers.Select(_ => new List<TokenLogprob>()).ToArray();      // of text that is held back
             try
             {
                 for (var i = 0; i < answers.Count; i++) await events.SendAsync(Chunk(i, new ChatCompletionChunk.Delta("assistant", "")));
                 await foreach (var (index, part) in answers.PartsAsync(context.RequestAborted))
-                    await events.SendAsync(part is { } some
-                        ? Chunk(index, new ChatCompletionChunk.Delta(Content: some.Text), Logprobs(some.Logprobs))
-                        : Chunk(index, new ChatCompletionChunk.Delta(), finishReason: answers.FinishReason(index)));
+                {
+                    logprobs[index].AddRange(part?.Logprobs ?? []);
+                    foreach (var delta in Deltas(index, part)) await events.SendAsync(Chunk(index, delta, TakeLogprobs(index)));
+                    if (part is null) await events.SendAsync(Chunk(index, new ChatCompletionChunk.Delta(), logprobs[index].Count > 0 ? TakeLogprobs(index) : null, FinishReason(index)));
+                }
                 if (options.IncludeUsage) await events.SendAsync(Chunk(0, null) with { Usage = answers.Usage, Timings = answers.Timings });
             }
             catch (RefusedException e)
@@ -81,6 +73,13 @@ internal static class ChatCompletions
                 await events.SendErrorAsync(e);
             }
             await events.FinishAsync();
+
+            ChatLogprobs? TakeLogprobs(int index)
+            {
+                var body = Logprobs(logprobs[index]);
+                logprobs[index].Clear();
+                return body;
+            }
 
             ChatCompletionChunk Chunk(int index, ChatCompletionChunk.Delta? delta, ChatLogprobs? logprobs = null, string? finishReason = null) => new()
             {
@@ -92,6 +91,10 @@ internal static class ChatCompletions
                 Timings = finishReason is null ? null : answers.Timings,
             };
         }
+
+        private IReadOnlyList<ChatCompletionChunk.Delta> Deltas(int index, AnswerPart? part) => part is { } some ? _readers[index].Read(some.Text) : _readers[index].Finish();
+
+        private string FinishReason(int index) => _readers[index].HasCalls && answers.FinishReason(index) == "stop" ? "tool_calls" : answers.FinishReason(index);
 
         private ChatLogprobs? Logprobs(IReadOnlyList<TokenLogprob> tokens) => request.Logprobs == true ? LogprobBodies.Chat(tokens, model.Vocabulary) : null;
     }

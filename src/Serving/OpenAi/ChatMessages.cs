@@ -19,9 +19,24 @@ internal static class ChatMessages
             var copy = (JsonObject)message.DeepClone();
             if (name == "developer") copy["role"] = "system";  // its newer name
             if (!(name == "assistant" && message["content"] is null && message["tool_calls"] is JsonArray)) copy["content"] = Text(message["content"], i);
+            CheckCalls(message["tool_calls"], $"messages[{i}].tool_calls");
             result.Add(copy);
         }
         return result;
+    }
+
+    private static void CheckCalls(JsonNode? calls, string path)
+    {
+        if (calls is null) return;
+        if (calls is not JsonArray list) throw Refusals.Invalid(path, "tool_calls is a list", "send [{\"id\", \"type\", \"function\": {\"name\", \"arguments\"}}]");
+        for (var i = 0; i < list.Count; i++)
+        {
+            if (list[i] is not JsonObject call || call["function"] is not JsonObject function || !IsText(function["name"]))
+                throw Refusals.Invalid($"{path}[{i}].function", "a call names its function", "send {\"name\", \"arguments\"}");
+            if (!IsText(function["arguments"])) throw Refusals.Invalid($"{path}[{i}].function.arguments", "arguments are JSON as a text", "send \"arguments\": \"{}\"");
+        }
+
+        static bool IsText(JsonNode? node) => node is JsonValue value && value.TryGetValue<string>(out _);
     }
 
     private static string Text(JsonNode? content, int index)

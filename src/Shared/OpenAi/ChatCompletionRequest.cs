@@ -9,6 +9,7 @@ public sealed record ChatCompletionRequest : CompletionOptions
     public required JsonArray Messages { get; init; }
     public JsonArray? Tools { get; init; }
     public JsonNode? ToolChoice { get; init; }
+    public bool? ParallelToolCalls { get; init; }
     public JsonObject? ResponseFormat { get; init; }
     public int? MaxCompletionTokens { get; init; }
     public bool? Logprobs { get; init; }

@@ -93,7 +93,7 @@ internal static class TrainCommand
     private static Error? Explain(Exception e) => e switch
     {
         RefusedException refused => refused.Error,
-        OutOfMemoryException or TorchException { IsOutOfMemory: true } => new Error("out-of-memory", "the memory of this machine is used up", "lower max_length, or take a smaller model"),
+        OutOfMemoryException or TorchException { IsOutOfMemory: true } => new Error("out-of-memory", "the memory of this machine is used up", "./run train --plan says what would fit: lower max_length, take qlora, or a smaller model; then start again or resume"),
         IOException { HResult: NoSpace or FileTooLarge or OverQuota } io => new Error("disk-full", io.Message, "free some space, then resume: the last checkpoint is kept"),
         IOException or UnauthorizedAccessException => new Error("file-error", e.Message, "check the path, its rights and the free space, then resume"),
         TorchException => new Error("torch-error", e.Message, "this is a fault of the trainer: keep the output folder and report it"),

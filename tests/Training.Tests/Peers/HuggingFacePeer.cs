@@ -8,22 +8,34 @@ internal static class HuggingFacePeer
 {
     private static readonly string Stack = Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache", "hf");
 
+    private static readonly SemaphoreSlim Unpacking = new(1, 1);
+
     /// <summary>Skips the test where Python or the stack is absent.</summary>
     public static async Task RunAsync(CancellationToken cancellationToken, params string[] arguments)
     {
-        var archive = Path.Combine(Reference.Folder, "peers", "hf.tar.xz");
         Assert.SkipUnless(Installed("python3.11"), "no python3.11 to run transformers with");
-        Assert.SkipUnless(Directory.Exists(Path.Combine(Stack, "transformers")) || File.Exists(archive), $"neither {Stack} nor {archive} is there");
-        if (!Directory.Exists(Path.Combine(Stack, "transformers"))) await UnpackAsync(archive, cancellationToken);
+        await StackAsync(cancellationToken);
         await RunAsync("python3.11", [Path.Combine(Reference.Repository, "tests", "Training.Tests", "Peers", "peer.py"), .. arguments], cancellationToken);
     }
 
-    private static async Task UnpackAsync(string archive, CancellationToken cancellationToken)
+    /// <summary>The folder of the unpacked stack; skips the test where there is none and nothing to unpack.</summary>
+    public static async Task<string> StackAsync(CancellationToken cancellationToken)
     {
-        var unfinished = $"{Stack}.{Guid.NewGuid():N}.tmp";
-        Directory.CreateDirectory(unfinished);
-        await RunAsync("tar", ["xJf", archive, "-C", unfinished], cancellationToken);
-        Directory.Move(unfinished, Stack);
+        await Unpacking.WaitAsync(cancellationToken);
+        try
+        {
+            if (Directory.Exists(Path.Combine(Stack, "transformers"))) return Stack;
+            var archive = Reference.Locate("peers/hf.tar.xz");
+            var unfinished = $"{Stack}.{Guid.NewGuid():N}.tmp";
+            Directory.CreateDirectory(unfinished);
+            await RunAsync("tar", ["xJf", archive, "-C", unfinished], cancellationToken);
+            Directory.Move(unfinished, Stack);
+            return Stack;
+        }
+        finally
+        {
+            Unpacking.Release();
+        }
     }
 
     private static bool Installed(string program) =>

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using TokenMill.Shared;
 using TokenMill.Testing;
+using TokenMill.Training.Tests.Peers;
 using TokenMill.Training.Torch;
 
 namespace TokenMill.Training.Tests.Torch;
@@ -14,8 +15,7 @@ public sealed class OtherLibtorchTests(ITestOutputHelper output)
         var cancellationToken = TestContext.Current.CancellationToken;
         var torch = Environment.GetEnvironmentVariable("TOKENMILL_LIBTORCH") is { Length: > 0 } named
             ? named
-            : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache", "hf", "torch");
-        Assert.SkipUnless(Directory.Exists(Path.Combine(torch, "include")), $"no other libtorch at {torch}; set TOKENMILL_LIBTORCH to one");
+            : Path.Combine(await HuggingFacePeer.StackAsync(cancellationToken), "torch");
         Reference.Locate("golden/families");
 
         // Kept between runs: compiling takes half a minute.

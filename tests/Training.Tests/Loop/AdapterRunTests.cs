@@ -12,6 +12,7 @@ public sealed class AdapterRunTests(RunFixture fixture, ITestOutputHelper output
     [InlineData("lora", false)]
     [InlineData("rslora", false)]
     [InlineData("dora", false)]
+    [InlineData("qlora", false)]
     [InlineData("lora", true)]
     public void Kind_ResumesExactly_ContinuesFromItsExport_AndMerges(string type, bool wholeModules)
     {

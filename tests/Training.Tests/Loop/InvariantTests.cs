@@ -17,6 +17,7 @@ public sealed class InvariantTests(RunFixture fixture, ITestOutputHelper output)
     [Theory]
     [InlineData("sft", "lora")]
     [InlineData("sft", "dora")]
+    [InlineData("sft", "qlora")]
     [InlineData("sft", "none")]
     [InlineData("dpo", "lora")]
     [InlineData("pretrain", "lora")]

@@ -14,7 +14,7 @@ public sealed class FineTuneSettings
 
     public TrainingMethod Method { get; set; } = TrainingMethod.Sft;
 
-    /// <summary>AdapterSpec.Type: lora, rslora, dora, or none for all weights.</summary>
+    /// <summary>AdapterSpec.Type: lora, rslora, dora, qlora, or none for all weights.</summary>
     public string Adapter { get; set; } = "lora";
     public bool HasAdapter => Adapter != "none";
     public int Rank { get; set; } = 16;

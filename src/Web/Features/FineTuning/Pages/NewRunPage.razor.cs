@@ -119,6 +119,7 @@ public sealed partial class NewRunPage
     {
         "rslora" => "Like LoRA, scaled so that high ranks pay.",
         "dora" => "Learns direction and length of the weights apart; often a little better than LoRA and slower. The result is a merged model.",
+        "qlora" => "LoRA whose frozen weights stay as small as in the model's file: least memory, a little slower.",
         "none" => "Learns most and needs several times the memory; the result is a whole model.",
         _ => "A small adapter beside the frozen weights: quick, and it can be served beside others. The usual choice.",
     };

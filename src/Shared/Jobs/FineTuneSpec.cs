@@ -31,6 +31,9 @@ public sealed record FineTuneSpec
 
     /// <summary>NEFTune: noise on the embeddings, uniform in ±alpha/√(tokens of the example · hidden size). Usual are 5 to 15; 0 = none.</summary>
     public double NeftuneAlpha { get; init; }
+
+    /// <summary>Layers keep only their inputs for the gradient and are computed again: less memory for long rows, about a third more time.</summary>
+    public bool ActivationCheckpointing { get; init; }
     public bool Packing { get; init; } = true;
     public bool Shuffle { get; init; } = true;
     public int BatchSize { get; init; } = 8;

@@ -37,12 +37,12 @@ internal sealed class TrainingSetup : IDisposable
     public static TrainingSetup Build(FineTuneSpec spec, ModelSource source, ModelConfig config, CancellationToken cancellationToken)
     {
         var type = ModelLoading.Resolve(spec.Dtype);
-        if (spec.Adapter.Type == "none" || source.IsRandom) return new TrainingSetup(source.Build(config, ModelUse.AllWeights(type), [], cancellationToken), null, spec);
+        if (spec.Adapter.Type == "none" || source.IsRandom) return new TrainingSetup(source.Build(config, ModelUse.AllWeights(type) with { RepeatsLayers = spec.ActivationCheckpointing }, [], cancellationToken), null, spec);
 
         var given = spec.Adapter.Init is { } init ? AdapterWeights.Load(init, source.TokenizerPath) : null;
         var kind = given?.Config ?? LoraAdapter.ConfigOf(spec.Adapter);
         if (!GgufAdapterFile.CanHold(kind, out var why) && spec.Export?.Contains("gguf-lora") == true) throw new RefusedException("bad-spec", $"export: gguf-lora: {why}", "take peft and merged");
-        var model = source.Build(config, ModelUse.Adapters(type).For(kind) with { KeepsStored = spec.Adapter.Type == "qlora" }, given?.Saved ?? [], cancellationToken);
+        var model = source.Build(config, ModelUse.Adapters(type).For(kind) with { KeepsStored = spec.Adapter.Type == "qlora", RepeatsLayers = spec.ActivationCheckpointing }, given?.Saved ?? [], cancellationToken);
         if (kind.ModulesToSave.FirstOrDefault(pattern => !model.Parameters().Any(p => ModulePattern.Matches(pattern, p.Name[..^".weight".Length]))) is { } unknown)
             throw new RefusedException("bad-spec", $"adapter.modules_to_save: '{unknown}' is no module that this model trains whole", $"choose from {string.Join(", ", model.WholeModules())}");
         var adapter = given is null ? LoraAdapter.Create(model, spec.Adapter, spec.Seed) : LoraAdapter.Attach(model, given, trains: true);

@@ -173,7 +173,8 @@ public sealed class CausalModel : IDisposable
             var (streamBefore, deltaBefore) = (stream, delta);
             using (var scope = new TensorScope())
             {
-                (stream, delta) = layer.Forward(stream, delta, Type, attention, regularization.Dropout, regularization.Seed);
+                (Tensor, Tensor) Pass(Tensor x, Tensor? added) => layer.Forward(x, added, Type, attention, regularization.Dropout, regularization.Seed);
+                (stream, delta) = _use.RepeatsLayers && TorchRuntime.RecordsGradient ? RepeatedLayer.Forward(stream, delta, Pass) : Pass(stream, delta);
                 scope.Keep(stream);
                 scope.Keep(delta);
             }

@@ -17,6 +17,9 @@ public sealed record ModelUse(TensorType Type, bool Trains, bool TrainsWeights)
     /// <summary>Matrices stay as the file stores them and are expanded when they are used: slower, and as small as the file (QLoRA).</summary>
     public bool KeepsStored { get; init; }
 
+    /// <summary>Layers keep only their inputs and are computed again for the gradient (activation checkpointing).</summary>
+    public bool RepeatsLayers { get; init; }
+
     /// <summary>With what an adapter of this kind needs.</summary>
     public ModelUse For(PeftConfig? adapter) => adapter is null ? this : this with { SavedModules = adapter.ModulesToSave, MeasuresRows = adapter.Dora };
 

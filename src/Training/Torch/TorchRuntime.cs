@@ -42,6 +42,11 @@ public static unsafe class TorchRuntime
     /// <summary>The most bytes of tensors and weights that were alive at once since the count was last restarted; whether it starts anew now.</summary>
     public static long PeakTensorBytes(bool restart = false) => tm_peak_memory(restart ? 1 : 0);
 
+    [ThreadStatic] private static bool t_withoutGradient;
+
+    /// <summary>Whether operators on this thread record what a backward pass needs.</summary>
+    public static bool RecordsGradient => !t_withoutGradient;
+
     /// <summary>Until disposed, operators on this thread record nothing for a backward pass.</summary>
     public static IDisposable WithoutGradient() => new GradientMode();
 
@@ -61,8 +66,16 @@ public static unsafe class TorchRuntime
 
     private sealed class GradientMode : IDisposable
     {
-        public GradientMode() => Check(tm_grad_mode(0));
+        private readonly bool _before = RecordsGradient;
 
-        public void Dispose() => Check(tm_grad_mode(1));
+        public GradientMode() => Set(false);
+
+        public void Dispose() => Set(_before);
+
+        private static void Set(bool records)
+        {
+            Check(tm_grad_mode(records ? 1 : 0));
+            t_withoutGradient = !records;
+        }
     }
 }

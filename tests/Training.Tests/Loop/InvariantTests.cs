@@ -46,6 +46,24 @@ public sealed class InvariantTests(RunFixture fixture, ITestOutputHelper output)
         Assert.True(worstLoss < 1e-5 && worstNorm < 1e-5);
     }
 
+    [Theory]
+    [InlineData("sft", "lora")]
+    [InlineData("sft", "qlora")]
+    [InlineData("sft", "none")]
+    [InlineData("dpo", "dora")]
+    public void ActivationCheckpointing_ChangesNothing(string method, string adapter)
+    {
+        var runs = new[] { false, true }.Select(checkpointing => RunFixture.Run(fixture.Spec($"checkpointing-{method}-{adapter}-{checkpointing}", spec =>
+        {
+            (spec["method"], spec["adapter"]!["type"], spec["max_steps"], spec["export"], spec["activation_checkpointing"]) = (method, adapter, 3, new JsonArray(), checkpointing);
+            if (method == "dpo") spec["data"]![0]!["path"] = Pairs();
+            if (adapter == "none") spec["optimizer"]!["learning_rate"] = 1e-3;
+            else spec["adapter"]!["dropout"] = 0.1;
+        })).OfType<StepEvent>().Select(step => (step.Loss, step.GradNorm)).ToList()).ToList();
+        Assert.Equal(3, runs[0].Count);
+        Assert.Equal(runs[0], runs[1]);
+    }
+
     [Fact]
     public void Resume_AtAnyStep_ContinuesBitForBit()
     {

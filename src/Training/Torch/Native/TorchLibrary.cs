@@ -85,6 +85,8 @@ internal static unsafe partial class TorchLibrary
     [LibraryImport(Name)] public static partial int tm_head_loss(TensorHandle hidden, WeightHandle head, nint master, long* targets, float smoothing, float softcap, out TensorHandle losses, double* lossValues, double* likelihoods, byte* correct);
     [LibraryImport(Name)] public static partial int tm_logits(TensorHandle hidden, WeightHandle head, float softcap, out TensorHandle output);
 
+    [LibraryImport(Name)] public static partial int tm_repeated(TensorHandle x, nint delta, TensorHandle sum, TensorHandle output, delegate* unmanaged<nint, nint, nint, nint*, nint*, int> repeat, delegate* unmanaged<nint, void> release, nint owner, out TensorHandle sumMarked, out TensorHandle outputMarked);
+
     [LibraryImport(Name)] public static partial int tm_sum_of_squares(TensorHandle values, out double sum);
     [LibraryImport(Name)] public static partial int tm_adamw(TensorHandle parameter, TensorHandle gradient, TensorHandle mean, TensorHandle square, double learningRate, double beta1, double beta2, double epsilon, double weightDecay, double gradScale, long step);
 

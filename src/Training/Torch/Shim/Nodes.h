@@ -27,14 +27,18 @@ template <class N> using Owner = std::shared_ptr<N>;
 template <class N> Owner<N> new_node() { return Owner<N>(new N(), torch::autograd::deleteNode); }
 #endif
 
+inline torch::autograd::edge_list edges_to(const std::vector<at::Tensor>& inputs) {
+    torch::autograd::edge_list edges;
+    for (const auto& input : inputs)
+        edges.push_back(input.defined() && input.requires_grad() ? torch::autograd::impl::gradient_edge(input) : torch::autograd::Edge());
+    return edges;
+}
+
 // A node whose gradients go to `inputs` in this order (undefined ones are places without a gradient), or null.
 template <class N> Owner<N> make_node(const std::vector<at::Tensor>& inputs) {
     if (!wants_gradient(inputs)) return Owner<N>();
     auto node = new_node<N>();
-    torch::autograd::edge_list edges;
-    for (const auto& input : inputs)
-        edges.push_back(input.defined() && input.requires_grad() ? torch::autograd::impl::gradient_edge(input) : torch::autograd::Edge());
-    node->set_next_edges(std::move(edges));
+    node->set_next_edges(edges_to(inputs));
     return node;
 }
 

@@ -80,6 +80,12 @@ TM_API int tm_attention_cached(tm_tensor qkv, int64_t heads, int64_t kv_heads, t
 TM_API int tm_head_loss(tm_tensor hidden, tm_weight head, tm_tensor master_nullable, const int64_t* targets, float smoothing, float softcap, tm_tensor* losses, double* loss_values, double* likelihoods, uint8_t* correct);
 TM_API int tm_logits(tm_tensor hidden, tm_weight head, float softcap, tm_tensor* out);      // fp32
 
+// Marks sum and out, computed from x and delta without a record, as outputs of a pass that repeat makes again when the gradient
+// is wanted: it takes over two handles and gives two. release(owner) follows when it will not be called any more.
+typedef int32_t (*tm_repeat)(void* owner, tm_tensor x, tm_tensor delta_nullable, tm_tensor* sum, tm_tensor* out);
+typedef void (*tm_release)(void* owner);
+TM_API int tm_repeated(tm_tensor x, tm_tensor delta_nullable, tm_tensor sum, tm_tensor out, tm_repeat repeat, tm_release release, void* owner, tm_tensor* sum_marked, tm_tensor* out_marked);
+
 TM_API int tm_sum_of_squares(tm_tensor values, double* out);
 TM_API int tm_adamw(tm_tensor parameter, tm_tensor gradient, tm_tensor mean, tm_tensor square, double learning_rate, double beta1, double beta2, double epsilon, double weight_decay, double grad_scale, int64_t step);
 TM_API int tm_adamw8bit(tm_tensor parameter, tm_tensor gradient, tm_tensor mean, tm_tensor mean_scale, tm_tensor root, tm_tensor root_scale, double learning_rate, double beta1, double beta2, double epsilon, double weight_decay, double grad_scale, int64_t step, uint64_t seed);   // codes are uint8

@@ -32,9 +32,17 @@ public static class HuggingFaceModel
         Directory.CreateDirectory(folder);
         WriteWeights(folder, named, order, type, weightType);
         WriteJson(folder, "config.json", config);
-        WriteJson(folder, "generation_config.json", new JsonObject(config.Where(p => p.Key.EndsWith("_token_id", StringComparison.Ordinal)).Select(p => KeyValuePair.Create(p.Key, p.Value?.DeepClone()))));
+        WriteJson(folder, "generation_config.json", Generation(config, TokenizerJson.EndIds(model.Metadata)));
         WriteJson(folder, "tokenizer.json", tokenizer);
         WriteJson(folder, "tokenizer_config.json", TokenizerJson.BuildConfig(model.Metadata, model.Metadata.UInt32($"{order.Family.Architecture}.context_length")));
+    }
+
+    // transformers stops where libllama does.
+    private static JsonObject Generation(JsonObject config, IReadOnlyList<int> ends)
+    {
+        var generation = new JsonObject(config.Where(p => p.Key.EndsWith("_token_id", StringComparison.Ordinal)).Select(p => KeyValuePair.Create(p.Key, p.Value?.DeepClone())));
+        if (ends.Count > 1) generation["eos_token_id"] = new JsonArray([.. ends.Select(id => (JsonNode)id)]);
+        return generation;
     }
 
     private static void WriteWeights(string folder, List<(string Name, ModelTensor Tensor)> tensors, TensorOrder order, GgufType type, SafetensorsType weightType)

@@ -12,6 +12,9 @@ namespace TokenMill.Training.Export;
 /// <param name="AfterUser">To the beginning of the answer.</param>
 internal sealed record OllamaTemplate(string Opening, string BeforeSystem, string AfterSystem, string BeforeUser, string AfterUser, string AfterAssistant)
 {
+    /// <summary>The system message stands inside the first message of the user, whose beginning it takes with it (Gemma).</summary>
+    public bool SystemInUser { get; private init; }
+
     private const string System = "system-text", User = "user-text", Assistant = "assistant-text", Next = "next-user-text";
 
     /// <summary>Null where messages are rendered in a way that these parts cannot say.</summary>
@@ -41,24 +44,23 @@ internal sealed record OllamaTemplate(string Opening, string BeforeSystem, strin
         if (template.EosToken is { Length: > 0 } end && beforeUser.StartsWith(end, StringComparison.Ordinal)) beforeUser = beforeUser[end.Length..].TrimStart('\n');
         var opening = first[0][..^beforeUser.Length];
         var afterAssistant = dialogue[2][..^beforeUser.Length];
-        // A template without a place for system messages gets them before the first message of the user, as plain text.
-        var made = guided is not null && guided[1].EndsWith(beforeUser, StringComparison.Ordinal)
-            ? new OllamaTemplate(opening, guided[0], guided[1][..^beforeUser.Length], beforeUser, first[1], afterAssistant)
-            : null;
-        return made is not null && new[] { one, two, [system, .. one], [system, .. two] }.All(messages => made.Render(messages) == Render(messages)) ? made : null;
+        if (guided is null) return null;
+        var inUser = !guided[1].EndsWith(beforeUser, StringComparison.Ordinal);
+        var made = new OllamaTemplate(opening, guided[0], inUser ? guided[1] : guided[1][..^beforeUser.Length], beforeUser, first[1], afterAssistant) { SystemInUser = inUser };
+        return new[] { one, two, [system, .. one], [system, .. two] }.All(messages => made.Render(messages) == Render(messages)) ? made : null;
     }
 
     public override string ToString() =>
         "{{ range $i, $_ := .Messages }}"
         + $"{{{{ if eq .Role \"system\" }}}}{Escape(BeforeSystem)}{{{{ .Content }}}}{Escape(AfterSystem)}"
-        + $"{{{{ else if eq .Role \"user\" }}}}{(Opening.Length == 0 ? "" : $"{{{{ if eq $i 0 }}}}{Escape(Opening)}{{{{ end }}}}")}{Escape(BeforeUser)}{{{{ .Content }}}}{Escape(AfterUser)}"
+        + $"{{{{ else if eq .Role \"user\" }}}}{(Opening.Length == 0 ? "" : $"{{{{ if eq $i 0 }}}}{Escape(Opening)}{{{{ end }}}}")}{(SystemInUser ? $"{{{{ if or (ne $i 1) (ne (index $.Messages 0).Role \"system\") }}}}{Escape(BeforeUser)}{{{{ end }}}}" : Escape(BeforeUser))}{{{{ .Content }}}}{Escape(AfterUser)}"
         + $"{{{{ else if eq .Role \"assistant\" }}}}{{{{ .Content }}}}{Escape(AfterAssistant)}{{{{ end }}}}"
         + "{{ end }}";
 
     private string Render((string Role, string Text)[] messages) => string.Concat(messages.Select((message, index) => message.Role switch
     {
         "system" => BeforeSystem + message.Text + AfterSystem,
-        "user" => (index == 0 ? Opening : "") + BeforeUser + message.Text + AfterUser,
+        "user" => (index == 0 ? Opening : "") + (SystemInUser && index == 1 && messages[0].Role == "system" ? "" : BeforeUser) + message.Text + AfterUser,
         _ => message.Text + AfterAssistant,
     }));
 

@@ -33,7 +33,7 @@ public static class ModelImport
         }
         finally
         {
-            File.Delete(temporary);
+            if (File.Exists(temporary)) File.Delete(temporary);
         }
     }
 
@@ -62,7 +62,11 @@ public static class ModelImport
         var model = GgufModel.Check(file);
         cancellationToken.ThrowIfCancellationRequested();
         if (type is { } target) GgufModelFile.Write(output, file, ModelTensors.Merge(file, null), target);
-        else File.Copy(path, output);
+        else AtomicFile.Write(output, stream =>
+        {
+            using var original = File.OpenRead(path);
+            original.CopyTo(stream);
+        });
         return model.Warnings;
     }
 }

@@ -106,7 +106,8 @@ internal static partial class TokenizerConversion
         writer.Add("tokenizer.ggml.add_eos_token", after is not null);
     }
 
-    private static readonly HashSet<string> KnownEnds =
+    /// <summary>Markup that libllama takes for the end of an answer by its text.</summary>
+    internal static readonly HashSet<string> KnownEnds =
         ["<|eot_id|>", "<|im_end|>", "<|end|>", "<|return|>", "<end_of_turn>", "<|endoftext|>", "<|eom_id|>", "<EOT>", "<|end_of_text|>", "<|EOT|>", "<end_of_utterance>"];
 
     // Publishers forget to call some markup special; llama.cpp's converter knows it by its look, too.

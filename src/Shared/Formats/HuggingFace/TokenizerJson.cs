@@ -71,6 +71,16 @@ public static class TokenizerJson
         };
     }
 
+    /// <summary>Ids at which an answer ends: those the file names, and markup that libllama knows by its text.</summary>
+    public static IReadOnlyList<int> EndIds(GgufMetadata metadata)
+    {
+        var tokens = metadata.Strings("tokenizer.ggml.tokens");
+        var types = metadata.TryInt32s("tokenizer.ggml.token_type") ?? [];
+        var named = new[] { "eos", "eot", "eom" }.Select(name => metadata.TryUInt32($"tokenizer.ggml.{name}_token_id")).OfType<uint>().Select(id => (int)id);
+        var known = Enumerable.Range(0, types.Length).Where(id => types[id] == Control && TokenizerConversion.KnownEnds.Contains(tokens[id]));
+        return [.. named.Concat(known).Distinct()];
+    }
+
     private static PreTokenizer PreTokenizerOf(GgufMetadata metadata)
     {
         var model = metadata.String("tokenizer.ggml.model");

@@ -21,9 +21,11 @@ internal sealed class ServeProcess(ServeOptions options, StartReport report)
     {
         try
         {
-            ServedModel model;
+            IServed model;
             using (CrashLine.Watch(new Error("native-crash", $"llama.cpp ended the process while it loaded {Path.GetFileName(options.ModelPath)}", "the model file or the machine is at fault: try another file of this model")))
-                model = ServedModel.Load(options.ModelPath, options.Adapters, options.Executor, new SchedulerOptions { MaxWaiting = options.MaxWaiting }, report.Loading);
+                model = ServedEmbeddings.IsFor(options.ModelPath)
+                    ? ServedEmbeddings.Load(options, report.Loading)
+                    : ServedModel.Load(options.ModelPath, options.Adapters, options.Executor, new SchedulerOptions { MaxWaiting = options.MaxWaiting }, report.Loading);
             using (model) await ServeAsync(model, cancellationToken);
         }
         catch (RefusedException e)
@@ -38,7 +40,7 @@ internal sealed class ServeProcess(ServeOptions options, StartReport report)
         }
     }
 
-    private async Task ServeAsync(ServedModel model, CancellationToken cancellationToken)
+    private async Task ServeAsync(IServed model, CancellationToken cancellationToken)
     {
         using var stopping = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         await using var app = Build(model);
@@ -53,15 +55,15 @@ internal sealed class ServeProcess(ServeOptions options, StartReport report)
         var url = app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First();
         report.Ready(url);
 
-        var end = await Task.WhenAny(model.Engine.Ended, app.WaitForShutdownAsync(stopping.Token), ParentGoneAsync(stopping.Token));
-        var broken = end == model.Engine.Ended ? await model.Engine.Ended : null;
+        var end = await Task.WhenAny(model.Ended, app.WaitForShutdownAsync(stopping.Token), ParentGoneAsync(stopping.Token));
+        var broken = end == model.Ended ? await model.Ended : null;
         await stopping.CancelAsync();
         await app.StopAsync(CancellationToken.None);
         if (broken is not null) throw new RefusedException(new Error("engine-failed", $"the engine broke down: {broken.Message}", "start the server again"), broken);
         cancellationToken.ThrowIfCancellationRequested();
     }
 
-    private WebApplication Build(ServedModel model)
+    private WebApplication Build(IServed model)
     {
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
@@ -78,11 +80,10 @@ internal sealed class ServeProcess(ServeOptions options, StartReport report)
             else throw new RefusedException("wrong-host", $"'{options.Host}' is no IP address", "give --host 127.0.0.1, or 0.0.0.0 for every network");
         });
         var app = builder.Build();
-        app.UseErrorBodies(model.Engine);
+        app.UseErrorBodies(model);
         app.UseSecret(options.Secret);
         app.MapHealth(model);
-        app.MapOpenAi(model);
-        app.MapInternal(model);
+        model.MapRoutes(app);
         app.UseNotFound();
         return app;
     }

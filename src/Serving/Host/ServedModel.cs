@@ -1,6 +1,7 @@
 using System.Text.Json.Nodes;
 using TokenMill.Serving.Grammars;
 using TokenMill.Serving.Llama;
+using TokenMill.Serving.OpenAi;
 using TokenMill.Serving.PrefixCache;
 using TokenMill.Serving.Sampling;
 using TokenMill.Serving.Scheduler;
@@ -12,22 +13,28 @@ using TokenMill.Shared.Llama;
 namespace TokenMill.Serving.Host;
 
 /// <summary>A loaded model with its adapters, its vocabulary, its template and its engine: everything a request needs.</summary>
-internal sealed class ServedModel : IDisposable
+internal sealed class ServedModel : IServed
 {
     private readonly LlamaModel _model;
     private readonly LlamaExecutor _executor;
     private readonly Lazy<ConversationEncoder> _encoder;
+    private readonly Lazy<Embedder> _embedder;
 
     private ServedModel(LlamaModel model, LlamaExecutor executor, IReadOnlyList<NamedAdapter> adapters, SchedulerOptions scheduling, TimeProvider time)
     {
         (_model, _executor) = (model, executor);
         Adapters = [.. adapters.Select(a => a.Name)];
         Time = time;
+        _embedder = new(() => new Embedder(model, threads: 1));
         Grammars = new GrammarCache(model.Vocabulary);
         Markup = new ModelMarkup(model.File, model.Vocabulary);
         _encoder = new(() => ConversationEncoder.For(ChatTemplate.ForModel(model.File), model.Vocabulary));
         Engine = new EngineLoop(executor, scheduling with { MaxRunning = executor.MaxRunning, StepTokens = executor.MaxStepTokens }, time);
     }
+
+    public Task<Exception?> Ended => Engine.Ended;
+    public TimeSpan ExpectedWait => Engine.ExpectedWait;
+    public EngineMetrics Metrics => Engine.Metrics;
 
     public string Name => System.IO.Path.GetFileNameWithoutExtension(_model.Path);
     public IReadOnlyList<string> Adapters { get; }
@@ -36,6 +43,9 @@ internal sealed class ServedModel : IDisposable
     public TimeProvider Time { get; }
     public GrammarCache Grammars { get; }
     public ModelMarkup Markup { get; }
+
+    /// <summary>The same model as one that gives vectors, with a context of its own that is made when it is first asked.</summary>
+    public Embedder Embedder => _embedder.Value;
 
     /// <summary>Conversations as tokens, as the trainer makes them too.</summary>
     /// <exception cref="RefusedException">There is no chat template, or it cannot be used: the model can complete text but not chat.</exception>
@@ -59,6 +69,11 @@ internal sealed class ServedModel : IDisposable
     public static ServedModel Load(string path, IReadOnlyList<NamedAdapter> adapters, LlamaExecutorOptions options, SchedulerOptions? scheduling = null, Action<float>? progress = null)
     {
         var model = LlamaModel.Load(path, progress);
+        if (model.Embeds)
+        {
+            model.Dispose();
+            throw new RefusedException("not-servable", $"{System.IO.Path.GetFileName(path)} gives embeddings and writes no text", "choose a model that writes text");
+        }
         LlamaExecutor? executor = null;
         try
         {
@@ -101,8 +116,15 @@ internal sealed class ServedModel : IDisposable
         return threads;
     });
 
+    public void MapRoutes(IEndpointRouteBuilder app)
+    {
+        app.MapOpenAi(this);
+        app.MapInternal(this);
+    }
+
     public void Dispose()
     {
+        if (_embedder.IsValueCreated) _embedder.Value.Dispose();
         Engine.Dispose();                                      // and with it the executor
         _model.Dispose();
     }

@@ -18,6 +18,7 @@ internal sealed class LlamaModel : IDisposable
         File = file;
         Vocabulary = LlamaVocabulary.Of(handle);
         TrainedContext = EngineNative.llama_model_n_ctx_train(handle);
+        EmbeddingLength = EngineNative.llama_model_n_embd_out(handle);
         IsRecurrent = EngineNative.llama_model_is_recurrent(handle) || EngineNative.llama_model_is_hybrid(handle);
     }
 
@@ -30,6 +31,12 @@ internal sealed class LlamaModel : IDisposable
 
     /// <summary>Tokens of the longest text the model was trained on.</summary>
     public int TrainedContext { get; }
+
+    /// <summary>Numbers of an embedding.</summary>
+    public int EmbeddingLength { get; }
+
+    /// <summary>It gives vectors for texts, and writes none.</summary>
+    public bool Embeds { get; private init; }
 
     /// <summary>State instead of keys and values: sequences can be neither forked nor cut.</summary>
     public bool IsRecurrent { get; }
@@ -64,8 +71,9 @@ internal sealed class LlamaModel : IDisposable
         var file = GgufFile.Open(path);
         try
         {
-            var servable = GgufModel.Check(file).Servable;
-            if (!servable.Yes) throw new RefusedException("not-servable", $"{System.IO.Path.GetFileName(path)} cannot be served: {servable.Why}", "choose a model that writes text");
+            var model = GgufModel.Check(file);
+            var servable = model.Servable;
+            if (!servable.Yes && !model.Embeds) throw new RefusedException("not-servable", $"{System.IO.Path.GetFileName(path)} cannot be served: {servable.Why}", "choose a model that writes text or gives embeddings");
             CpuPlugin.Load();
             var parameters = LlamaModelHandle.DefaultParameters;
             var callback = GCHandle.Alloc(progress);
@@ -76,7 +84,7 @@ internal sealed class LlamaModel : IDisposable
                     parameters.progress_callback = (nint)(delegate* unmanaged[Cdecl]<float, nint, byte>)&OnProgress;
                     parameters.progress_callback_user_data = GCHandle.ToIntPtr(callback);
                 }
-                return new LlamaModel(path, LlamaModelHandle.Load(path, parameters), file);
+                return new LlamaModel(path, LlamaModelHandle.Load(path, parameters), file) { Embeds = model.Embeds };
             }
             finally
             {

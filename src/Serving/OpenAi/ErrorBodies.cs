@@ -1,5 +1,5 @@
 using System.Text.Json;
-using TokenMill.Serving.Scheduler;
+using TokenMill.Serving.Host;
 using TokenMill.Shared;
 using TokenMill.Shared.ChatTemplates;
 using TokenMill.Shared.Domain;
@@ -10,7 +10,7 @@ namespace TokenMill.Serving.OpenAi;
 /// <summary>Every failure becomes OpenAI's error body, here and nowhere else.</summary>
 internal static partial class ErrorBodies
 {
-    public static void UseErrorBodies(this WebApplication app, EngineLoop engine)
+    public static void UseErrorBodies(this WebApplication app, IServed model)
     {
         var logger = app.Services.GetRequiredService<ILoggerFactory>().CreateLogger(typeof(ErrorBodies).FullName!);
         app.Use(async (context, next) =>
@@ -28,7 +28,7 @@ internal static partial class ErrorBodies
             {
                 var (status, error) = Map(e);
                 if (status == StatusCodes.Status500InternalServerError) LogFailure(logger, e, context.TraceIdentifier);
-                if (status == StatusCodes.Status429TooManyRequests) context.Response.Headers.RetryAfter = $"{Math.Ceiling(engine.ExpectedWait.TotalSeconds):0}";
+                if (status == StatusCodes.Status429TooManyRequests) context.Response.Headers.RetryAfter = $"{Math.Ceiling(model.ExpectedWait.TotalSeconds):0}";
                 await context.WriteErrorAsync(status, error);
             }
         });

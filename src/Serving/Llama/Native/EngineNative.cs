@@ -16,6 +16,9 @@ internal static unsafe partial class EngineNative
     internal static partial int llama_model_n_ctx_train(LlamaModelHandle model);
 
     [LibraryImport("llama")]
+    internal static partial int llama_model_n_embd_out(LlamaModelHandle model);
+
+    [LibraryImport("llama")]
     [return: MarshalAs(UnmanagedType.U1)]
     internal static partial bool llama_model_is_recurrent(LlamaModelHandle model);
 
@@ -55,12 +58,20 @@ internal static unsafe partial class EngineNative
     [LibraryImport("llama")]
     internal static partial float* llama_get_logits_ith(LlamaContextHandle context, int i);
 
+    /// <summary>The pooled embedding of a sequence of the last batch; null where the context does not pool.</summary>
+    [LibraryImport("llama")]
+    internal static partial float* llama_get_embeddings_seq(LlamaContextHandle context, int seq_id);
+
+    /// <summary>Null for encoders, which keep nothing.</summary>
     [LibraryImport("llama")]
     internal static partial nint llama_get_memory(LlamaContextHandle context);
 
     [LibraryImport("llama")]
     [return: MarshalAs(UnmanagedType.U1)]
     internal static partial bool llama_memory_seq_rm(nint memory, int seq_id, int p0, int p1);
+
+    [LibraryImport("llama")]
+    internal static partial void llama_memory_clear(nint memory, [MarshalAs(UnmanagedType.U1)] bool data);
 
     [LibraryImport("llama")]
     internal static partial void llama_memory_seq_cp(nint memory, int seq_id_src, int seq_id_dst, int p0, int p1);

@@ -49,7 +49,7 @@ internal sealed record DecoderLayout
 /// <summary>What is known of an architecture by its name in general.architecture.</summary>
 internal sealed record GgufArchitecture(string Name, GgufArchitecture.Use Purpose, DecoderLayout? Layout)
 {
-    public enum Use { Text, Other }
+    public enum Use { Text, Embedding, Other }
 
     // What is trained is a family; the others are served only.
     private static readonly Dictionary<string, DecoderLayout> Layouts = new(ModelFamily.All.DistinctBy(f => f.Architecture).Select(f => KeyValuePair.Create(f.Architecture, f.Layout)))
@@ -58,11 +58,16 @@ internal sealed record GgufArchitecture(string Name, GgufArchitecture.Use Purpos
         ["qwen3moe"] = new() { QueryKeyNorm = QueryKeyNorm.PerHead, Experts = ExpertUse.Always },
     };
 
-    // Known to libllama, but they write no text from text: encoders, drafts of another model, sound, vision.
+    // They read text and write none: what they give are vectors.
+    private static readonly HashSet<string> Embedding =
+    [
+        "bert", "modern-bert", "nomic-bert", "nomic-bert-moe", "neo-bert", "jina-bert-v2", "jina-bert-v3", "eurobert", "gemma-embedding", "llama-embed",
+    ];
+
+    // Known to libllama, but neither of the two: text from text in two halves, drafts of another model, sound, vision.
     private static readonly HashSet<string> OtherPurpose =
     [
-        "clip", "bert", "modern-bert", "nomic-bert", "nomic-bert-moe", "neo-bert", "jina-bert-v2", "jina-bert-v3", "eurobert", "gemma-embedding",
-        "llama-embed", "t5", "t5encoder", "wavtokenizer-dec", "qwen3tts", "pockettts", "gemma4-assistant", "eagle3", "dflash", "dream", "llada", "llada-moe", "rnd1",
+        "clip", "t5", "t5encoder", "wavtokenizer-dec", "qwen3tts", "pockettts", "gemma4-assistant", "eagle3", "dflash", "dream", "llada", "llada-moe", "rnd1",
     ];
 
     private static readonly HashSet<string> Text =
@@ -82,6 +87,7 @@ internal sealed record GgufArchitecture(string Name, GgufArchitecture.Use Purpos
     public static GgufArchitecture? Find(string name) =>
         Layouts.TryGetValue(name, out var layout) ? new(name, Use.Text, layout)
         : Text.Contains(name) ? new(name, Use.Text, null)
+        : Embedding.Contains(name) ? new(name, Use.Embedding, null)
         : OtherPurpose.Contains(name) ? new(name, Use.Other, null)
         : null;
 }

@@ -24,6 +24,9 @@ public sealed record GgufModel
     public string? Licence { get; init; }
     public required Ability Trainable { get; init; }
     public required Ability Servable { get; init; }
+
+    /// <summary>It gives vectors for texts, and writes none.</summary>
+    public bool Embeds { get; init; }
     public required IReadOnlyList<ModelFinding> Warnings { get; init; }
 
     /// <exception cref="RefusedException">The first contradiction, with its field.</exception>
@@ -89,6 +92,7 @@ public sealed record GgufModel
             HasChatTemplate = metadata.TryString("tokenizer.chat_template") is { Length: > 0 },
             Licence = metadata.TryString("general.license"),
             Servable = servable,
+            Embeds = IsEmbedding(metadata, architecture),
             Trainable = Trainability(file, architecture, hyperparameters, servable),
             Warnings = [.. Warn(file, architecture, foreign)],
         };
@@ -96,11 +100,15 @@ public sealed record GgufModel
 
     private static Ability Servability(GgufMetadata metadata, GgufArchitecture architecture, IReadOnlyList<string> foreign) =>
         architecture.Purpose != GgufArchitecture.Use.Text ? new(false, $"{architecture.Name} models do not write text")
-        : metadata.TryBool($"{architecture.Name}.attention.causal") == false || metadata.TryUInt32($"{architecture.Name}.pooling_type") is > 0
+        : IsEmbedding(metadata, architecture)
             ? new(false, "an embedding model; it does not write text")
         : !GgufVocabulary.IsGeneral(metadata.String(GgufVocabulary.Model)) ? new(false, $"the tokenizer '{metadata.String(GgufVocabulary.Model)}' is not supported")
         : foreign.Count > 0 ? new(false, $"the tensor {foreign[0]} does not belong to a {architecture.Name} model")
         : new(true, $"{architecture.Name} models are served by llama.cpp");
+
+    private static bool IsEmbedding(GgufMetadata metadata, GgufArchitecture architecture) =>
+        architecture.Purpose == GgufArchitecture.Use.Embedding
+        || architecture.Purpose == GgufArchitecture.Use.Text && (metadata.TryBool($"{architecture.Name}.attention.causal") == false || metadata.TryUInt32($"{architecture.Name}.pooling_type") is > 0);
 
     private static Ability Trainability(GgufFile file, GgufArchitecture architecture, GgufHyperparameters? hyperparameters, Ability servable) =>
         !servable.Yes ? servable

@@ -1,0 +1,19 @@
+using TokenMill.Serving.Scheduler;
+
+namespace TokenMill.Serving.Host;
+
+/// <summary>A loaded model as the process sees it: one that writes text, or one that gives embeddings.</summary>
+internal interface IServed : IDisposable
+{
+    string Name { get; }
+
+    /// <summary>Ends when the model can answer no more; with the exception that broke it, if one did.</summary>
+    Task<Exception?> Ended { get; }
+
+    /// <summary>How long a request that comes now would wait.</summary>
+    TimeSpan ExpectedWait { get; }
+
+    EngineMetrics Metrics { get; }
+
+    void MapRoutes(IEndpointRouteBuilder app);
+}

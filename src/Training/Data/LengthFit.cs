@@ -31,7 +31,7 @@ public sealed class LengthFit(int maxLength, Overflow overflow)
         }
     }
 
-    /// <summary>A pair is kept or dropped whole; splitting one would leave answers without their question, so it is cut.</summary>
+    /// <summary>A pair is kept or dropped whole.</summary>
     public IReadOnlyList<EncodedExample> Pair(IReadOnlyList<EncodedExample> pair)
     {
         var longer = pair.Count(Exceeds);

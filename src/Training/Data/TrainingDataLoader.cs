@@ -51,12 +51,21 @@ public sealed class TrainingDataLoader(FineTuneSpec spec, ConversationEncoder? e
         }
     }
 
+    /// <summary>Texts are split unless told otherwise; the pieces of a pair's answers would stand without their question.</summary>
+    private static Overflow OverflowOf(FineTuneSpec spec) => spec switch
+    {
+        { Method: TrainingMethod.Dpo, Overflow: not Overflow.Drop } => Overflow.Truncate,
+        { Overflow: { } chosen } => chosen,
+        { Method: TrainingMethod.Pretrain } => Overflow.Split,
+        _ => Overflow.Truncate,
+    };
+
     private void Read(DataSpec data, ExampleStore training, ExampleStore validation, double fraction, CancellationToken cancellationToken)
     {
         var (path, format) = (data.Path, data.Format);
         if (!File.Exists(path)) throw new RefusedException("data-not-found", $"{path} does not exist", "give the path of a data set");
         var reader = new DatasetReader(path, new DatasetReaderOptions { Format = format, Map = data.Map ?? new Dictionary<string, string>(), Warnings = false });
-        var fit = new LengthFit(maxLength, spec.Overflow ?? (spec.Method == TrainingMethod.Pretrain ? Overflow.Split : Overflow.Truncate));
+        var fit = new LengthFit(maxLength, OverflowOf(spec));
         var batch = new List<(long Row, byte[] Utf8, bool HeldOut)>(RowsAtOnce);
         var (refused, firstRefusal) = (0, (Error?)null);
         foreach (var row in reader.Rows(cancellationToken))

@@ -98,6 +98,19 @@ public sealed class TrainingDataTests : IDisposable
     }
 
     [Theory]
+    [InlineData(Overflow.Split, 1, "cut")]
+    [InlineData(Overflow.Drop, 0, "left out")]
+    public void Load_PairsBeyondTheLimit_AreNeverSplit(Overflow overflow, int kept, string told)
+    {
+        static string Side(int length) => $$"""{"ids":[{{Join([.. Enumerable.Range(1, length)])}}],"labels":[{{Join([.. Enumerable.Range(1, length)])}}]}""";
+        var path = Write([$$"""{"chosen":{{Side(3)}},"rejected":{{Side(9)}}}""", $$"""{"chosen":{{Side(2)}},"rejected":{{Side(3)}}}"""]);
+        using var data = Load(Spec(path, "tokens") with { Method = TrainingMethod.Dpo, Overflow = overflow, Shuffle = false }, maxLength: 4);
+        Assert.Equal(1 + kept, data.ExamplesPerEpoch);
+        Assert.All(data.Step(0), example => Assert.InRange(example.Ids.Length, 2, 4));
+        Assert.Contains(told, Assert.Single(data.Warnings).Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
     [InlineData("""{"ids":[5,6],"labels":[-100,-100]}""", "nothing-supervised")]
     [InlineData("""{"ids":[5,6],"labels":[5,-100]}""", "nothing-supervised")]          // nothing stands before a first token
     [InlineData("""{"ids":[5,60000],"labels":[-100,6]}""", "unknown-token")]

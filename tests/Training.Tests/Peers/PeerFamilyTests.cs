@@ -38,6 +38,7 @@ public sealed class PeerFamilyTests(ITestOutputHelper output) : IDisposable
             ModelImport.Run(Path.Combine(folder, "hf"), path, null, cancellationToken);
             CompareTokens(family, path, reference["texts"]!.AsArray());
             CompareForward(family, path, reference["sequences"]!.AsArray());
+            CompareAllWeights(family, path, reference["whole"]!);
             Train(family, path, Path.Combine(folder, "adapter"), reference["lora"]!, folder);
 
             // What was trained, as two folders that transformers and peft read.
@@ -119,6 +120,23 @@ public sealed class PeerFamilyTests(ITestOutputHelper output) : IDisposable
         }
         output.WriteLine($"{family}: worst logit {worstLogit:E1}, worst log-probability {worstProbability:E1}");
         Assert.True(worstLogit < 1e-4 && worstProbability < 1e-4, family);
+    }
+
+    /// <summary>Gradients of every weight, and every weight back in its place.</summary>
+    private void CompareAllWeights(string family, string path, JsonNode reference)
+    {
+        using var run = new GoldenRun(path, TensorType.Float32, new OptimizerSpec { LearningRate = 0 }, new ScheduleSpec { Name = "constant" }, 0, 1, adapter: null);
+        var outcome = run.Step([.. reference["batch"]!.AsArray().Select(ids => new EncodedExample(ids.Ints(), ids.Ints()))]);
+        var norm = Math.Abs(outcome.GradientNorm / (double)reference["grad_norm"]! - 1);
+        output.WriteLine($"{family}: all weights, loss {Math.Abs(outcome.Loss - (double)reference["loss"]!):E1}, gradient norm {norm:E1} relative");
+        Assert.True(Math.Abs(outcome.Loss - (double)reference["loss"]!) < 5e-5 && norm < 2e-5, family);
+        using var file = GgufFile.Open(path);
+        foreach (var tensor in ModelTensors.Replace(file, run.Model.Weights()))
+        {
+            var stored = new float[file.Find(tensor.Name)!.Elements];
+            file.ReadFloats(file.Find(tensor.Name)!, stored);
+            Assert.True(stored.SequenceEqual(tensor.ReadAll()), $"{family}: {tensor.Name}");
+        }
     }
 
     private void Train(string family, string path, string adapter, JsonNode reference, string folder)

@@ -147,6 +147,13 @@ def make(folder):
         texts = [t for t in TEXTS + [TURNS[kind]] if kind != "metaspace" or not t.startswith(" ")]
         reference["texts"] = [dict(text=t, ids=plain.encode(t, add_special_tokens=False).ids, with_special=plain.encode(t).ids) for t in texts]
 
+        whole = [take(n) for n in (40, 9)]
+        loss = loss_of(model, whole)
+        loss.backward()
+        norm = sum(p.grad.double().pow(2).sum() for p in model.parameters() if p.grad is not None).sqrt().item()
+        reference["whole"] = dict(batch=whole, loss=loss.item(), grad_norm=norm)
+        model.zero_grad()
+
         tuned = get_peft_model(model, LoraConfig(r=3, lora_alpha=6, lora_dropout=0, target_modules="all-linear", init_lora_weights=True, task_type="CAUSAL_LM"))
         tuned.save_pretrained(os.path.join(out, "adapter"))
         batches = [[take(n) for n in (12, 70, 31)] for _ in range(2)]

@@ -68,7 +68,14 @@ public sealed record FineTuneSpec
     /// <summary>peft, gguf-lora, merged. Default the first two; peft and merged where no GGUF adapter can hold the result (DoRA, modules_to_save); merged where all weights are trained.</summary>
     public IReadOnlyList<string>? Export { get; init; }
 
-    private static readonly JsonSerializerOptions Strict = new(Json.Options) { AllowDuplicateProperties = false, RespectNullableAnnotations = true };
+    private static readonly JsonSerializerOptions Strict = StrictOptions();
+
+    private static JsonSerializerOptions StrictOptions()
+    {
+        var options = new JsonSerializerOptions(Json.Options) { AllowDuplicateProperties = false, RespectNullableAnnotations = true };
+        options.Converters.Insert(0, new JsonStringEnumConverter(JsonNamingPolicy.SnakeCaseLower, allowIntegerValues: false));       // a number is no choice
+        return options;
+    }
 
     /// <summary>Reads a spec; every mistake is a <see cref="RefusedException"/> that names the field.</summary>
     public static FineTuneSpec Parse(string json)

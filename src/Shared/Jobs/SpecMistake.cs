@@ -27,10 +27,11 @@ internal static partial class SpecMistake
 
     private static string Kind(string type)
     {
+        if (type.Contains("Dictionary", StringComparison.Ordinal)) return "an object";
         if (type.Contains("Int32", StringComparison.Ordinal) || type.Contains("Int64", StringComparison.Ordinal)) return "a whole number in range";
         if (type.Contains("Double", StringComparison.Ordinal)) return "a number";
         if (type.Contains("Boolean", StringComparison.Ordinal)) return "true or false";
-        foreach (var choice in new[] { typeof(TrainingMethod), typeof(Overflow), typeof(NumberFormat) })
+        foreach (var choice in new[] { typeof(TrainingMethod), typeof(Overflow), typeof(LearnedTurns), typeof(NumberFormat) })
             if (type.Contains(choice.Name, StringComparison.Ordinal)) return "one of " + string.Join(", ", Enum.GetValues(choice).Cast<object>().Select(value => JsonSerializer.Serialize(value, choice, Json.Options).Trim('"')));
         if (type.Contains("List", StringComparison.Ordinal)) return "a list of the right kind";
         return type.Contains("Spec", StringComparison.Ordinal) ? "an object" : "a text";

@@ -117,6 +117,11 @@ public static class SpecCheck
             }
             if (!File.Exists(data.Path)) yield return $"data[{i}].path: {data.Path} does not exist";
             if (data.Format != "auto" && !DatasetReader.Formats.Contains(data.Format)) yield return $"data[{i}].format: '{data.Format}' is not auto, {string.Join(", ", DatasetReader.Formats)}";
+            foreach (var (role, column) in data.Map ?? new Dictionary<string, string>())
+            {
+                if (role is not ("user" or "assistant" or "system")) yield return $"data[{i}].map: '{role}' is not user, assistant or system";
+                if (column is null) yield return $"data[{i}].map.{role}: null is not the name of a column";
+            }
             if (!(data.Weight is >= 0 and <= 1000)) yield return $"data[{i}].weight: {data.Weight} is not from 0 to 1000";
         }
         if (spec.Data.All(data => data is null or { Weight: 0 })) yield return "data.weight: all are 0, at least one must be more";

@@ -132,5 +132,20 @@ public sealed class OptionTests(RunFixture fixture, ITestOutputHelper output) : 
             Assert.Contains(part, message, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("""{"train_on":"none"}""", "train_on: \"none\" is not one of all, last")]
+    [InlineData("""{"overflow":3}""", "overflow: 3 is not one of truncate, drop, split")]
+    [InlineData("""{"adapter":{"rank_pattern":[]}}""", "adapter.rank_pattern: [] is not an object")]
+    [InlineData("""{"early_stopping":true}""", "early_stopping: true is not an object")]
+    [InlineData("""{"data":[{"path":"/dev/null","map":{"question":"q","user":null}}]}""", "data[0].map: 'question' is not user, assistant or system; data[0].map.user: null")]
+    public void Options_OfAnotherKind_NameWhatIsAllowed(string fields, string expected)
+    {
+        var message = Assert.Throws<RefusedException>(() => RunFixture.Run(fixture.Spec("kinds", spec =>
+        {
+            foreach (var (name, value) in JsonNode.Parse(fields)!.AsObject()) spec[name] = value?.DeepClone();
+        }))).Error.Message;
+        Assert.Contains(expected, message, StringComparison.Ordinal);
+    }
+
     private static List<StepEvent> Steps(string spec) => [.. RunFixture.Run(spec).OfType<StepEvent>()];
 }

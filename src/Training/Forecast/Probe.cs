@@ -16,6 +16,7 @@ internal static class Probe
 {
     private const int Rounds = 5;
     private const double BudgetSeconds = 5, FloatingOperationsPerPass = 0.4e12;
+    private const int FewestTokens = 256;
     private const int ShortSegment = 64, MiddleSegment = 256;
 
     public static ProbeResult Measure(FineTuneSpec spec, int layers, CancellationToken cancellationToken)
@@ -72,7 +73,7 @@ internal static class Probe
     /// <summary>Passes that differ in tokens, lengths of segments and supervised share, smallest first; a large model gets shorter ones.</summary>
     private static IEnumerable<IReadOnlyList<EncodedExample>> Examples(ModelConfig config)
     {
-        var tokens = Math.Clamp((int)(FloatingOperationsPerPass / (6.0 * config.Parameters)), 512, Passes.TokensAtOnce);
+        var tokens = Math.Clamp((int)(FloatingOperationsPerPass / (6.0 * config.Parameters)), FewestTokens, Passes.TokensAtOnce);
         var ids = new Random(1);
         foreach (var (total, segment, supervised) in new[] { (tokens / 8, ShortSegment, 1.0), (tokens / 2, MiddleSegment, 0.25), (tokens, MiddleSegment, 0.75), (tokens, tokens, 0.25) })
         {

@@ -48,13 +48,12 @@ internal sealed class CostModel
     /// <summary>The most that is alive while a pass runs, weights included.</summary>
     public long PassBytes(PassShape shape) => (long)LeastSquares.Dot(_bytes, MemoryFeatures(_layers, shape));
 
-    /// <summary>The share of <see cref="PassBytes"/> that grows with its tokens.</summary>
+    /// <summary>The share of <see cref="PassBytes"/> that grows with its tokens, the head's logits included.</summary>
     public long ActivationBytes(PassShape shape) => PassBytes(shape) - PassBytes(new PassShape(0, 0, 0));
 
     private static double[] TimeFeatures(int layers, PassShape shape) => [1, layers, shape.Tokens, (double)layers * shape.Tokens, (double)layers * shape.Squares, shape.Supervised];
 
-    /// <summary>The head works in pieces of rows, so that its memory does not grow with the supervised tokens.</summary>
-    private static double[] MemoryFeatures(int layers, PassShape shape) => [1, layers, shape.Tokens, (double)layers * shape.Tokens];
+    private static double[] MemoryFeatures(int layers, PassShape shape) => [1, layers, shape.Tokens, (double)layers * shape.Tokens, shape.Supervised];
 
     private double Deepen(Func<ProbeResult, double> value)
     {

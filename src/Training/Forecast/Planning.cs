@@ -22,6 +22,12 @@ internal sealed class Planning(ProbeCache probes, TimeProvider time)
     /// <summary>The pool of tensors grows by twice as much, so that on average this is not used.</summary>
     private const long PoolSlackBytes = 32 << 20;
 
+    /// <summary>
+    /// What a run of many passes holds beyond a single one, seen on real runs: holes that passes of different size leave in the pool, and
+    /// the slow growth of the managed heap.
+    /// </summary>
+    private const double HolesShare = 0.2, HeapGrowthShare = 0.2;
+
     /// <summary>Share of the available memory that a run may take.</summary>
     private const double UsableMemory = 0.95;
 
@@ -57,7 +63,8 @@ internal sealed class Planning(ProbeCache probes, TimeProvider time)
     internal static IReadOnlyDictionary<string, long> Memory(Workload workload, CostModel cost)
     {
         var largest = workload.StepPasses.SelectMany(step => step).MaxBy(cost.PassBytes)!;
-        var whole = cost.OutsideBytes + Math.Max(cost.PassBytes(largest), cost.LoadPeakBytes) + PoolSlackBytes;
+        var pool = Math.Max(cost.PassBytes(largest) + (long)(cost.ActivationBytes(largest) * HolesShare), cost.LoadPeakBytes) + PoolSlackBytes;
+        var whole = (long)(cost.OutsideBytes * (1 + HeapGrowthShare)) + pool;
         var parts = new SortedDictionary<string, long>(StringComparer.Ordinal)
         {
             ["runtime"] = cost.RuntimeBytes,

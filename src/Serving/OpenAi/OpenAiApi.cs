@@ -14,6 +14,7 @@ internal static class OpenAiApi
     {
         app.MapPost("/v1/chat/completions", context => ChatCompletions.HandleAsync(context, model));
         app.MapPost("/v1/completions", context => Completions.HandleAsync(context, model));
+        app.MapPost("/v1/responses", context => Responses.HandleAsync(context, model));
         app.MapPost("/v1/embeddings", context => Embeddings.HandleAsync(context, model.Name, model.AdapterOf, () => model.Embedder));
         app.MapPost("/tokenize", context => TokenizeAsync(context, model));
 

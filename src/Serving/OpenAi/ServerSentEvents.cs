@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Text;
 using System.Text.Json;
 using TokenMill.Shared;
 using TokenMill.Shared.OpenAi;
@@ -17,9 +18,11 @@ internal sealed class ServerSentEvents(HttpContext context)
         context.Response.Headers["X-Accel-Buffering"] = "no";
     }
 
-    public async Task SendAsync<T>(T value)
+    /// <param name="name">Of the event; null: it has none, as in completions.</param>
+    public async Task SendAsync<T>(T value, string? name = null)
     {
         var writer = context.Response.BodyWriter;
+        if (name is not null) writer.Write(Encoding.UTF8.GetBytes($"event: {name}\n"));
         writer.Write(Start);
         writer.Write(JsonSerializer.SerializeToUtf8Bytes(value, Json.Options));
         writer.Write(End);

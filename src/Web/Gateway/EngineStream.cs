@@ -19,6 +19,9 @@ public sealed class EngineStream(Stream body)
     /// <summary>Used so far.</summary>
     public TokenCount Tokens { get; private set; }
 
+    /// <summary>Name of the last chunk's event; "message" where it has none.</summary>
+    public string EventName { get; private set; } = "";
+
     /// <summary>Chunks in order, without the closing mark. Ends early, without an error, when the engine does.</summary>
     public async IAsyncEnumerable<JsonObject> ChunksAsync([EnumeratorCancellation] CancellationToken cancellationToken)
     {
@@ -27,12 +30,16 @@ public sealed class EngineStream(Stream body)
             if (item.Data == Done) yield break;
             if (JsonNode.Parse(item.Data) is not JsonObject chunk) throw new JsonException("a chunk of the engine is no object");
             if (chunk["usage"] is JsonObject usage) Tokens = UsageOf(usage);
+            EventName = item.EventType;
             yield return chunk;
         }
     }
 
+    /// <summary>Completions and embeddings speak of prompt and completion, responses of input and output.</summary>
     public static TokenCount UsageOf(JsonObject usage) => new(
-        usage["prompt_tokens"]?.GetValue<int>() ?? 0,
-        usage["prompt_tokens_details"]?["cached_tokens"]?.GetValue<int>() ?? 0,
-        usage["completion_tokens"]?.GetValue<int>() ?? 0);
+        Count(usage["prompt_tokens"] ?? usage["input_tokens"]),
+        Count((usage["prompt_tokens_details"] ?? usage["input_tokens_details"])?["cached_tokens"]),
+        Count(usage["completion_tokens"] ?? usage["output_tokens"]));
+
+    private static int Count(JsonNode? number) => number?.GetValue<int>() ?? 0;
 }

@@ -19,7 +19,7 @@ public static class GatewayFeature
         var api = app.MapGroup("/v1").AddEndpointFilter<ApiKeyFilter>().AllowAnonymous().DisableAntiforgery();
         api.MapGet("/models", ListModels.RunAsync);
         api.MapGet("/models/{name}", ListModels.OneAsync);
-        foreach (var path in new[] { "/chat/completions", "/completions" })
+        foreach (var path in new[] { "/chat/completions", "/completions", "/responses", "/embeddings" })
             api.MapPost(path, (HttpContext http, ForwardRequest forward) => forward.RunAsync(http, "/v1" + path, http.RequestAborted));
         api.MapFallback(() => OpenAiError.Result(StatusCodes.Status404NotFound, "not_found", "There is no such route", null));
     }

@@ -48,6 +48,31 @@ public sealed class GatewayTests(DeployedPortal deployed, ITestOutputHelper outp
     }
 
     [Fact]
+    public async Task ResponsesAndEmbeddings_ArePassedOnAndCounted()
+    {
+        using var client = Client(deployed.Key);
+        var before = (await deployed.UsageAsync(deployed.Starter)).Count;
+        using var whole = await client.PostAsJsonAsync("/v1/responses", new { model = deployed.Starter.Name, input = "Where is the kettle?", max_output_tokens = 6, temperature = 0 });
+        var response = (await whole.Content.ReadFromJsonAsync<JsonObject>())!;
+        Assert.Equal(deployed.Starter.Name, (string?)response["model"]);
+        using var streamed = await client.PostAsJsonAsync("/v1/responses", new { model = deployed.Starter.Name, input = "Where is the kettle?", max_output_tokens = 6, temperature = 0, stream = true });
+        var events = (await streamed.Content.ReadAsStringAsync()).Split("\n\n", StringSplitOptions.RemoveEmptyEntries);
+        Assert.All(events, e => Assert.StartsWith("event: response.", e, StringComparison.Ordinal));
+        Assert.All(events, e => Assert.DoesNotContain("continuous", e, StringComparison.Ordinal));
+        var last = JsonNode.Parse(events[^1].Split("\ndata: ")[1])!["response"]!;
+        Assert.Equal(((string?)response["output"]![0]!["content"]![0]!["text"], deployed.Starter.Name), ((string?)last["output"]![0]!["content"]![0]!["text"], (string?)last["model"]));
+        using var embedded = await client.PostAsJsonAsync("/v1/embeddings", new { model = deployed.Starter.Name, input = new[] { "kettle", "a teapot" } });
+        var embeddings = (await embedded.Content.ReadFromJsonAsync<JsonObject>())!;
+        Assert.Equal((2, deployed.Starter.Name), (embeddings["data"]!.AsArray().Count, (string?)embeddings["model"]));
+
+        await DeployedPortal.UntilAsync(async () => (await deployed.UsageAsync(deployed.Starter)).All(u => u.State == UsageState.Settled), "the requests to be settled");
+        var records = (await deployed.UsageAsync(deployed.Starter)).Skip(before).Select(r => (r.PromptTokens, r.CompletionTokens)).ToList();
+        var input = response["usage"]!["input_tokens"]!.GetValue<int>();
+        var output = response["usage"]!["output_tokens"]!.GetValue<int>();
+        Assert.Equal([(input, output), (input, output), (embeddings["usage"]!["prompt_tokens"]!.GetValue<int>(), 0)], records);
+    }
+
+    [Fact]
     public async Task Refusals_HaveOpenAisShape()
     {
         var outsider = await Portal.AddPersonAsync("api-outsider@example.com", Role.Member);

@@ -33,6 +33,7 @@ internal static class Responses
     {
         private readonly string _id = $"resp_{Guid.NewGuid():N}";
         private readonly ResponseOutput _output = new();
+        private int _reasoningTokens;
 
         public async Task WriteAsync()
         {
@@ -71,8 +72,11 @@ internal static class Responses
         private async IAsyncEnumerable<JsonObject> EventsAsync()
         {
             await foreach (var (_, part) in answers.PartsAsync(context.RequestAborted))
+            {
+                if (reader.IsThinking) _reasoningTokens += part?.TokenCount ?? 0;
                 foreach (var delta in part is { } some ? reader.Read(some.Text) : reader.Finish())
                     foreach (var e in _output.Add(delta)) yield return e;
+            }
             foreach (var e in _output.Close(Status)) yield return e;
         }
 
@@ -113,7 +117,7 @@ internal static class Responses
                 ["input_tokens"] = usage.PromptTokens,
                 ["input_tokens_details"] = new JsonObject { ["cached_tokens"] = usage.PromptTokensDetails.CachedTokens },
                 ["output_tokens"] = usage.CompletionTokens,
-                ["output_tokens_details"] = new JsonObject { ["reasoning_tokens"] = 0 },
+                ["output_tokens_details"] = new JsonObject { ["reasoning_tokens"] = _reasoningTokens },
                 ["total_tokens"] = usage.TotalTokens,
             };
         }

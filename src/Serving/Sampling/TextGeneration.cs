@@ -47,6 +47,7 @@ internal sealed class TextGeneration(LlamaVocabulary vocabulary, GenerationOptio
     private Sampler? _sampler;
     private Error? _failure;
     private long _textSent;
+    private int _tokensSent;
 
     public bool WantsEveryPosition => false;
 
@@ -94,8 +95,9 @@ internal sealed class TextGeneration(LlamaVocabulary vocabulary, GenerationOptio
         if (text.Length == 0) return;
         _textSent += text.Length;
         // A token goes with the first part that shows some of it; those of a stop string, or of a character that never was finished, go nowhere.
-        var logprobs = new List<TokenLogprob>();
-        while (_unsent.TryPeek(out var next) && next.TextBefore < _textSent) logprobs.Add(_unsent.Dequeue().Logprob);
-        _parts.Writer.TryWrite(new AnswerPart(text, logprobs));
+        List<TokenLogprob>? logprobs = null;
+        while (_unsent.TryPeek(out var next) && next.TextBefore < _textSent) (logprobs ??= []).Add(_unsent.Dequeue().Logprob);
+        _parts.Writer.TryWrite(new AnswerPart(text, Tokens.Count - _tokensSent, logprobs ?? (IReadOnlyList<TokenLogprob>)[]));
+        _tokensSent = Tokens.Count;
     }
 }

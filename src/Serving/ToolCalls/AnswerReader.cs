@@ -28,6 +28,9 @@ internal sealed class AnswerReader(ToolFormat? format, IReadOnlySet<string> func
     /// <summary>It has called a function.</summary>
     public bool HasCalls => _calls > 0;
 
+    /// <summary>What comes next belongs to the reasoning, so far as is known.</summary>
+    public bool IsThinking => _place == Place.Thought;
+
     public IReadOnlyList<ChatCompletionChunk.Delta> Read(string text)
     {
         _deltas.Clear();

@@ -69,7 +69,9 @@ public sealed class AnswerReaderTests
     {
         var reader = new AnswerReader(null, new HashSet<string>(), parallel: true, startsInThought: true);
         Assert.Equal("why", Assert.Single(reader.Read("\nwhy")).ReasoningContent);
+        Assert.True(reader.IsThinking);
         Assert.Equal("so", Assert.Single(reader.Read("\n</think>\n\nso")).Content);
+        Assert.False(reader.IsThinking);
     }
 
     [Fact]

@@ -13,7 +13,7 @@ internal sealed class PlanAdvisor(FineTuneSpec spec, ModelConfig config, Workloa
     {
         var peak = Planning.Memory(workload, cost).Values.Sum();
         var missing = peak - limit;
-        var activations = cost.ActivationBytes(Largest);
+        var activations = Planning.GrowingBytes(cost, Largest);
         if (!spec.Packing && missing <= activations) yield return new("packing", "false", "true", "packed passes hold a bounded number of tokens, so that memory does not grow with batch_size");
         if (!spec.Packing && Smaller(spec.BatchSize, 1, limit) is { } batch)
             yield return new("batch_size", Text(spec.BatchSize), Text(batch), $"fewer examples at once; raise accumulation to {Text(spec.Accumulation * (int)Math.Ceiling((double)spec.BatchSize / batch))} to keep the step's size");
@@ -32,11 +32,11 @@ internal sealed class PlanAdvisor(FineTuneSpec spec, ModelConfig config, Workloa
     /// <summary>The value halved until the largest pass, shrunk in proportion, fits; null where it never does or already did.</summary>
     private int? Smaller(int value, int least, long limit)
     {
-        var rest = Planning.Memory(workload, cost).Values.Sum() - cost.ActivationBytes(Largest);
+        var rest = Planning.Memory(workload, cost).Values.Sum() - Planning.GrowingBytes(cost, Largest);
         for (var candidate = value / 2; candidate >= least; candidate /= 2)
         {
             var share = (double)candidate / value;
-            if (rest + (long)(cost.ActivationBytes(Largest) * share) <= limit) return candidate;
+            if (rest + (long)(Planning.GrowingBytes(cost, Largest) * share) <= limit) return candidate;
         }
         return null;
     }

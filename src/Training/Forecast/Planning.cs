@@ -63,7 +63,7 @@ internal sealed class Planning(ProbeCache probes, TimeProvider time)
     internal static IReadOnlyDictionary<string, long> Memory(Workload workload, CostModel cost)
     {
         var largest = workload.StepPasses.SelectMany(step => step).MaxBy(cost.PassBytes)!;
-        var pool = Math.Max(cost.PassBytes(largest) + (long)(cost.ActivationBytes(largest) * HolesShare), cost.LoadPeakBytes) + PoolSlackBytes;
+        var pool = Math.Max(cost.PassBytes(largest) - cost.ActivationBytes(largest) + GrowingBytes(cost, largest), cost.LoadPeakBytes) + PoolSlackBytes;
         var whole = (long)(cost.OutsideBytes * (1 + HeapGrowthShare)) + pool;
         var parts = new SortedDictionary<string, long>(StringComparer.Ordinal)
         {
@@ -76,6 +76,9 @@ internal sealed class Planning(ProbeCache probes, TimeProvider time)
         parts["checkpoint_copy"] = cost.StateBytes;
         return parts;
     }
+
+    /// <summary>What grows with the tokens of a pass.</summary>
+    internal static long GrowingBytes(CostModel cost, PassShape pass) => (long)(cost.ActivationBytes(pass) * (1 + HolesShare));
 
     internal static PlannedSeconds Seconds(Workload workload, CostModel cost, double dataSeconds)
     {

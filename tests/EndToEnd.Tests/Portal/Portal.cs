@@ -28,6 +28,7 @@ internal sealed class Portal : IAsyncDisposable
     public static async Task<Portal> OpenAsync(Uri address)
     {
         Reference.Require(File.Exists(Chromium), "no chromium on this machine");
+        SetDefaultExpectTimeout(30_000);                     // pages wait for engines, and machines are busy
         Directory.CreateDirectory(s_pictures);
         var playwright = await Playwright.CreateAsync();
         var browser = await playwright.Chromium.LaunchAsync(new()

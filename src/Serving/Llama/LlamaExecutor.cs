@@ -63,7 +63,8 @@ internal sealed unsafe class LlamaExecutor : IModelExecutor
         parameters.type_k = parameters.type_v = (int)type;
         parameters.kv_unified = 1;
         // Flash attention rounds queries and scores to half precision, which would waste single-precision keys and values.
-        if (type == Llama.KeyValueType.F32) parameters.flash_attn_type = 0;
+        // Quantised values can be read by nothing else.
+        parameters.flash_attn_type = type switch { Llama.KeyValueType.F32 => 0, Llama.KeyValueType.F16 => parameters.flash_attn_type, _ => 1 };
         _context = LlamaContextHandle.Create(model.Handle, parameters);
         CapacityTokens = (int)EngineNative.llama_n_ctx(_context);
         // Recurrent models keep a state per sequence, not cells: nothing to share, as many sequences as run.

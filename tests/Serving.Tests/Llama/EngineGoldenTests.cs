@@ -61,6 +61,30 @@ public sealed class EngineGoldenTests(EngineGoldenTests.SinglePrecisionSmolLm2 s
         }
     }
 
+    /// <summary>Keys and values in fewer bits: more tokens in the same memory, at the price of an error of its own.</summary>
+    [Theory]
+    [InlineData("q8_0", 1.8, 0.12, 0.03)]
+    [InlineData("q4_0", 3.5, 0.4, 0.15)]
+    public async Task SmolLm2_QuantisedKeysAndValues_StayNearTheReference(string type, double moreTokens, double meanDifference, double longTextNll)
+    {
+        using var half = Models.Load(Models.SmolLm2, new LlamaExecutorOptions { KeyValueType = KeyValueType.F16 });
+        using var quantised = Models.Load(Models.SmolLm2, new LlamaExecutorOptions { KeyValueType = KeyValueTypes.Parse(type) });
+        Assert.InRange((double)quantised.Metrics.CacheTokensCapacity / half.Metrics.CacheTokensCapacity, moreTokens, 4);
+
+        List<double> differences = [];
+        foreach (var golden in JsonNode.Parse(File.ReadAllText(Reference.Locate("golden/smollm2/logits_fp32.json")))!.AsArray())
+        {
+            var ids = Ints(golden!["ids"]!);
+            var scores = await quantised.ScoreAsync(ids, null, CancellationToken.None);
+            differences.AddRange(Doubles(golden["next_token_logprob"]!).Zip(scores.NextTokenLogprob, (e, a) => Math.Abs(e - a)));
+            var nll = -scores.NextTokenLogprob.Average() - golden["mean_nll"]!.GetValue<double>();
+            output.WriteLine($"{ids.Length} tokens: NLL differs by {nll:+0.00000;-0.00000}");
+            if (ids.Length > 500) Assert.InRange(Math.Abs(nll), 0, longTextNll);
+        }
+        output.WriteLine($"mean |Δ log-probability| {differences.Average():0.00000}");
+        Assert.InRange(differences.Average(), 0, meanDifference);
+    }
+
     [Fact]
     public async Task SmolLm2_PeftAdapter_GivesWhatThePeftLibraryGives()
     {

@@ -13,13 +13,14 @@ internal static class ChatCompletions
     public static async Task HandleAsync(HttpContext context, ServedModel model)
     {
         var request = await context.ReadBodyAsync<ChatCompletionRequest>();
+        if (request.ReasoningFormat is not (null or "none" or "auto")) throw Refusals.Invalid("reasoning_format", $"the format '{request.ReasoningFormat}' is unknown", "choose auto (reasoning apart, in reasoning_content) or none (in the content, as the model writes it)");
         if (request.TopLogprobs is not null && request.Logprobs != true) throw Refusals.Invalid("top_logprobs", "top_logprobs without logprobs", "send \"logprobs\": true too");
         var maxTokens = request.MaxCompletionTokens ?? request.MaxTokens;
         var settings = CompletionSettings.Of(request, maxTokens, request.MaxCompletionTokens is null ? "max_tokens" : "max_completion_tokens", model.Vocabulary.Count)
             .WithLogprobs(request.Logprobs == true ? request.TopLogprobs ?? 0 : null, "top_logprobs");
         model.AdapterOf(request.Model);
         var tools = ToolRequest.Read(request.Tools, request.ToolChoice, request.ParallelToolCalls);
-        var turn = ChatTurn.Prepare(model, request.Messages, tools, request.ResponseFormat, "response_format", request.ChatTemplateKwargs, settings);
+        var turn = ChatTurn.Prepare(model, request.Messages, tools, request.ResponseFormat, "response_format", request.ChatTemplateKwargs, settings, request.ReasoningFormat != "none");
 
         using var answers = new Answers(model, [turn.Prompt], request, turn.Settings, context.RequestAborted);
         var writer = new Writer(context, model, answers, turn, request);

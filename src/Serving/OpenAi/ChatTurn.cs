@@ -18,7 +18,7 @@ internal sealed record ChatTurn(int[] Prompt, CompletionSettings Settings, Func<
     /// <param name="variables">More variables for the chat template.</param>
     /// <exception cref="RefusedException">Something of it makes no sense or is not supported.</exception>
     /// <exception cref="TemplateException">The template does not take the conversation.</exception>
-    public static ChatTurn Prepare(ServedModel model, JsonArray messages, ToolChoice tools, JsonObject? format, string formatPath, JsonObject? variables, CompletionSettings settings)
+    public static ChatTurn Prepare(ServedModel model, JsonArray messages, ToolChoice tools, JsonObject? format, string formatPath, JsonObject? variables, CompletionSettings settings, bool separatesThought = true)
     {
         var checkedMessages = ChatMessages.Check(messages);
         var toolFormat = model.Markup.Tools;
@@ -46,6 +46,6 @@ internal sealed record ChatTurn(int[] Prompt, CompletionSettings Settings, Func<
         };
         var functions = tools.Tools.Select(t => t.Name).ToHashSet();
         var callable = tools.Tools.Count > 0 ? toolFormat : null;
-        return new ChatTurn(prompt, settings with { Generation = generation }, () => new AnswerReader(callable, functions, tools.Parallel, thoughtBegun, callBegun));
+        return new ChatTurn(prompt, settings with { Generation = generation }, () => new AnswerReader(callable, functions, tools.Parallel, thoughtBegun, callBegun, separatesThought));
     }
 }

@@ -11,18 +11,19 @@ namespace TokenMill.Serving.ToolCalls;
 /// <param name="format">How the model writes calls; null: it has no tools, so that nothing is a call.</param>
 /// <param name="functions">Names that can be called.</param>
 /// <param name="startsInThought">The prompt has begun the reasoning already.</param>
+/// <param name="separatesThought">False: reasoning stays in the text, with its marks.</param>
 /// <param name="startsInCall">The prompt has written the start mark already.</param>
-internal sealed class AnswerReader(ToolFormat? format, IReadOnlySet<string> functions, bool parallel, bool startsInThought, bool startsInCall = false)
+internal sealed class AnswerReader(ToolFormat? format, IReadOnlySet<string> functions, bool parallel, bool startsInThought, bool startsInCall = false, bool separatesThought = true)
 {
     private enum Place { Start, Thought, AfterThought, Text, Call, AfterCall }
 
     private readonly StringBuilder _held = new();
     private readonly StringBuilder _raw = new();               // the call being read, as the model wrote it
     private readonly List<ChatCompletionChunk.Delta> _deltas = [];
-    private Place _place = startsInThought ? Place.Thought : startsInCall ? Place.Call : Place.Start;
+    private Place _place = startsInThought && separatesThought ? Place.Thought : startsInCall ? Place.Call : Place.Start;
     private JsonCallScanner? _scanner;
     private bool _isOpen, _inList, _isFinishing;
-    private bool _thoughtBegun;
+    private bool _thoughtBegun = !separatesThought;
     private int _calls;
 
     /// <summary>It has called a function.</summary>

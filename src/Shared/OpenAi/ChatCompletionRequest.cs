@@ -15,6 +15,9 @@ public sealed record ChatCompletionRequest : CompletionOptions
     public bool? Logprobs { get; init; }
     public int? TopLogprobs { get; init; }
 
+    /// <summary>none: reasoning stays in the content; auto, and absent: it goes into reasoning_content.</summary>
+    public string? ReasoningFormat { get; init; }
+
     /// <summary>More variables for the chat template.</summary>
     public JsonObject? ChatTemplateKwargs { get; init; }
 }

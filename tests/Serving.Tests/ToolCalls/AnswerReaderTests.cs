@@ -74,6 +74,15 @@ public sealed class AnswerReaderTests
         Assert.False(reader.IsThinking);
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Thought_NotToBeSeparated_StaysInTheText(bool begun)
+    {
+        var reader = new AnswerReader(null, new HashSet<string>(), parallel: true, startsInThought: begun, separatesThought: false);
+        Assert.Equal("<think>why</think>so", string.Concat(new[] { "<thi", "nk>why</th", "ink>so" }.SelectMany(reader.Read).Concat(reader.Finish()).Select(d => d.Content)));
+    }
+
     [Fact]
     public void OneCallAsked_OthersAreLeftOut()
     {

@@ -18,6 +18,7 @@ internal static class ChatStage
             ["messages"] = new JsonArray(new JsonObject { ["role"] = "user", ["content"] = prompt }),
             ["temperature"] = 0,
             ["max_tokens"] = MaxTokens,
+            ["reasoning_format"] = "none",
             ["stream"] = true,
             ["stream_options"] = new JsonObject { ["include_usage"] = true },
         };

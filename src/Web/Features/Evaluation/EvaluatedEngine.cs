@@ -18,7 +18,8 @@ public sealed record EvaluatedEngine(ServingProcess Engine, string? Adapter)
     /// <summary>The greedy answer to a prompt.</summary>
     public async Task<string> AnswerAsync(JsonArray prompt, int maxTokens, CancellationToken cancellationToken)
     {
-        var request = new JsonObject { ["messages"] = prompt.DeepClone(), ["temperature"] = 0, ["max_tokens"] = maxTokens };
+        // References hold reasoning in their text, so answers do too.
+        var request = new JsonObject { ["messages"] = prompt.DeepClone(), ["temperature"] = 0, ["max_tokens"] = maxTokens, ["reasoning_format"] = "none" };
         if (Adapter is not null) request["model"] = Adapter;
         var answer = await PostAsync("/v1/chat/completions", request, cancellationToken);
         return answer["choices"]![0]!["message"]!["content"]?.GetValue<string>() ?? "";

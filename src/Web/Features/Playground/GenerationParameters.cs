@@ -31,6 +31,7 @@ public sealed record GenerationParameters
             ["temperature"] = Temperature,
             ["top_p"] = TopP,
             ["max_tokens"] = MaxTokens,
+            ["reasoning_format"] = "none",
             ["stream"] = true,
             ["stream_options"] = EngineStream.CountedOptions,
         };

@@ -9,6 +9,7 @@ Command[] commands =
     RenderCommand.Command,
     TokenizeCommand.Command,
     LogitsCommand.Command,
+    QuantizeCommand.Command,
     ProbeCpuCommand.Command,
 ];
 return await CommandLineHost.RunAsync("Serving", commands, args, interrupt.Token);

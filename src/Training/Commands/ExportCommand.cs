@@ -33,7 +33,7 @@ internal static class ExportCommand
         cancellationToken.ThrowIfCancellationRequested();
         switch (format)
         {
-            case "gguf" when typeName is not null && LlamaQuantization.Knows(typeName): GgufModelFile.WriteQuantized(output, model, ModelTensors.Merge(model, adapter), typeName); break;
+            case "gguf" when typeName is not null && LlamaQuantization.Knows(typeName) && !IsWrittenHere(typeName): GgufModelFile.WriteQuantized(output, model, ModelTensors.Merge(model, adapter), typeName); break;
             case "gguf": GgufModelFile.Write(output, model, ModelTensors.Merge(model, adapter), ParseType(typeName ?? "F16")); break;
             case "hf": HuggingFaceModel.Write(output, model, ModelTensors.Merge(model, adapter), ParseType(typeName ?? "BF16")); break;
             case "peft": PeftFolder.Write(output, adapter!, model); break;
@@ -47,7 +47,9 @@ internal static class ExportCommand
 
     private static GgufType ParseType(string name) =>
         Enum.GetValues<GgufType>().Cast<GgufType?>().FirstOrDefault(t => string.Equals($"{t}", name, StringComparison.OrdinalIgnoreCase))
-        ?? throw new UsageException($"--type '{name}' is not known; take F32, F16, BF16, Q8_0 or, for gguf, {string.Join(", ", LlamaQuantization.Types)}");
+        ?? throw new UsageException($"--type '{name}' is not known; take F32, F16, BF16 or, for gguf, {string.Join(", ", LlamaQuantization.Types)}");
+
+    private static bool IsWrittenHere(string typeName) => Enum.TryParse<GgufType>(typeName, ignoreCase: true, out var type) && GgufModelFile.CanWrite(type);
 
     private static bool SamePath(string a, string b) => Path.GetFullPath(a) == Path.GetFullPath(b);
 }

@@ -10,6 +10,7 @@ Command[] commands =
     TokenizeCommand.Command,
     LogitsCommand.Command,
     QuantizeCommand.Command,
+    BenchServeCommand.Command,
     ProbeCpuCommand.Command,
 ];
 return await CommandLineHost.RunAsync("Serving", commands, args, interrupt.Token);

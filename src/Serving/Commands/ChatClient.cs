@@ -21,13 +21,18 @@ internal sealed class ChatClient : IAsyncDisposable
     public ChatClient(Uri server, string? model, string? apiKey)
     {
         _model = model;
-        // People give the address with or without the API's own path.
-        var root = server.AbsoluteUri.TrimEnd('/');
-        _http = new HttpClient { BaseAddress = new Uri(root.EndsWith("/v1", StringComparison.Ordinal) ? root + "/" : root + "/v1/"), Timeout = Timeout.InfiniteTimeSpan };
+        _http = new HttpClient { BaseAddress = ApiRoot(server), Timeout = Timeout.InfiniteTimeSpan };
         if (apiKey is not null) _http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", apiKey);
     }
 
     private ChatClient(Uri server, string? model, string secret, CancellationTokenSource stop, Task serving) : this(server, model, secret) => _own = (stop, serving);
+
+    /// <summary>People give a server's address with or without the API's own path.</summary>
+    public static Uri ApiRoot(Uri server)
+    {
+        var root = server.AbsoluteUri.TrimEnd('/');
+        return new Uri(root.EndsWith("/v1", StringComparison.Ordinal) ? root + "/" : root + "/v1/");
+    }
 
     public static async Task<ChatClient> StartAsync(string modelPath, string? adapter, int? threads, CancellationToken cancellationToken)
     {

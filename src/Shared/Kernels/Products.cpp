@@ -158,13 +158,13 @@ void PackedWeight::pack(const float* source) {
     if (backward_) backward_->pack(source, inputs, 1);
 }
 
-void PackedWeight::forward(const void* x, int64_t rows, void* y, Format y_format, const float* bias) const {
-    forward_.multiply(x, rows, y, y_format, bias, false);
+void PackedWeight::forward(const void* x, int64_t rows, void* y, Format y_format, const float* bias, bool add) const {
+    forward_.multiply(x, rows, y, y_format, bias, add);
 }
 
-void PackedWeight::backward(const void* dy, int64_t rows, void* dx) const {
+void PackedWeight::backward(const void* dy, int64_t rows, void* dx, bool add) const {
     if (!backward_) throw std::logic_error("this weight was not packed for a gradient");
-    backward_->multiply(dy, rows, dx, format, nullptr, false);
+    backward_->multiply(dy, rows, dx, format, nullptr, add);
 }
 
 }

@@ -43,10 +43,10 @@ public:
     LinearWeight(int64_t outputs, int64_t inputs, Format format) : outputs(outputs), inputs(inputs), format(format) {}
     virtual ~LinearWeight() = default;
 
-    // x (rows × inputs) in the weight's format → y (rows × outputs); bias (outputs) fp32 or null.
-    virtual void forward(const void* x, int64_t rows, void* y, Format y_format, const float* bias) const = 0;
-    // dy (rows × outputs) in the weight's format → dx (rows × inputs).
-    virtual void backward(const void* dy, int64_t rows, void* dx) const = 0;
+    // x (rows × inputs) in the weight's format → y (rows × outputs), or += where add; bias (outputs) fp32 or null.
+    virtual void forward(const void* x, int64_t rows, void* y, Format y_format, const float* bias, bool add) const = 0;
+    // dy (rows × outputs) in the weight's format → dx (rows × inputs), or += where add.
+    virtual void backward(const void* dy, int64_t rows, void* dx, bool add) const = 0;
     // Whether every use costs work that does not depend on the number of rows.
     virtual bool expands() const { return false; }
 
@@ -66,8 +66,8 @@ public:
     // The whole weight (outputs × inputs) at once; again after each step where it is trained.
     void pack(const float* source);
 
-    void forward(const void* x, int64_t rows, void* y, Format y_format, const float* bias) const override;
-    void backward(const void* dy, int64_t rows, void* dx) const override;
+    void forward(const void* x, int64_t rows, void* y, Format y_format, const float* bias, bool add) const override;
+    void backward(const void* dy, int64_t rows, void* dx, bool add) const override;
 
 private:
     float* source_ = nullptr;

@@ -13,8 +13,8 @@ public:
     StoredWeight(int64_t outputs, int64_t inputs, Format format, Expand expand, void* owner)
         : LinearWeight(outputs, inputs, format), expand_(expand), owner_(owner) {}
 
-    void forward(const void* x, int64_t rows, void* y, Format y_format, const float* bias) const override;
-    void backward(const void* dy, int64_t rows, void* dx) const override;
+    void forward(const void* x, int64_t rows, void* y, Format y_format, const float* bias, bool add) const override;
+    void backward(const void* dy, int64_t rows, void* dx, bool add) const override;
     bool expands() const override { return true; }
 
 private:

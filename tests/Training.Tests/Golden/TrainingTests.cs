@@ -46,7 +46,7 @@ public sealed class TrainingTests(ITestOutputHelper output)
         var worstAfter = after["top20_ids"].Ints().Zip(after["top20_logprob"].Doubles(), (id, expected) => Math.Abs(last[id] - logSum - expected)).Max();
         output.WriteLine($"{type}: worst loss {worstLoss:E1}, on average {totalLoss / 20:E1}, worst gradient norm {worstNorm:E1} relative, worst log-probability afterwards {worstAfter:E1}");
         if (type == TensorType.Float32) Assert.True(worstLoss < 1e-4 && worstNorm < 1e-3 && worstAfter < 1e-2);
-        else Assert.True(worstLoss < 0.03 && totalLoss / 20 < 0.01);      // one of the early steps is steep: which way bfloat16 rounds moves its loss by 0.02
+        else Assert.True(worstLoss < 0.015 && totalLoss / 20 < 0.004);     // small updates that rounding swallows cost 0.018 and 0.0046
     }
 
     [Theory]

@@ -30,7 +30,7 @@ struct Head {
         for (int64_t first = 0; first < rows; first += at_once) {
             check_interrupted();
             const int64_t count = std::min(at_once, rows - first);
-            weight->forward(rows_from(first), count, logits.data_ptr(), Format::Float32, nullptr);
+            weight->forward(rows_from(first), count, logits.data_ptr(), Format::Float32, nullptr, false);
             at::Tensor of_rows = logits.narrow(0, 0, count);
             if (softcap > 0) cap(of_rows, softcap);
             const CrossEntropy work{vocabulary, smoothing, scale ? scale + first : nullptr, logits.data_ptr<float>(), targets.data() + first,
@@ -45,7 +45,7 @@ struct Head {
 };
 
 void backward_rows(const Head& head, const void* grad_logits, int64_t first, int64_t count, at::Tensor& grad_hidden) {
-    head.weight->backward(grad_logits, count, static_cast<char*>(grad_hidden.data_ptr()) + first * head.weight->inputs * size_of(head.weight->format));
+    head.weight->backward(grad_logits, count, static_cast<char*>(grad_hidden.data_ptr()) + first * head.weight->inputs * size_of(head.weight->format), false);
 }
 
 struct HeadLossNode : Node {
@@ -106,7 +106,7 @@ int tm_logits(tm_tensor hidden_handle, tm_weight head_handle, float softcap, tm_
         const Weight head = weight_of(head_handle);
         TORCH_CHECK(hidden.dim() == 2 && hidden.size(1) == head->inputs && format_of(hidden) == head->format, "the head takes (tokens, ", head->inputs, ") in its own format");
         at::Tensor logits = empty({hidden.size(0), head->outputs}, at::kFloat);
-        head->forward(hidden.data_ptr(), hidden.size(0), logits.data_ptr(), Format::Float32, nullptr);
+        head->forward(hidden.data_ptr(), hidden.size(0), logits.data_ptr(), Format::Float32, nullptr, false);
         if (softcap > 0) cap(logits, softcap);
         *out_out = handle(logits);
     });

@@ -1,5 +1,7 @@
 // A linear layer over a packed weight with low-rank adapters on parts of its output:
 // y = x·Wᵀ + bias;  y[:, part] += scale·(drop(x)·Aᵀ)·Bᵀ.
+// What adapters add is small at first, often below the last digit of y in bfloat16: it is put down before the product with the
+// weight is added to it, so that the sum is rounded once. So is their part of the gradient to x.
 // The A of all parts lie below each other, so that one product serves q, k and v (gate and up). A and B are fp32 parameters;
 // their products run in the activations' format and give fp32 gradients.
 #include "Nodes.h"
@@ -67,10 +69,7 @@ struct LinearNode : Node {
         variable_list out(3 + 2 * parts.size());
 
         at::Tensor dx;
-        if (task_should_compute_output(0)) {
-            dx = empty({tokens, weight->inputs}, format);
-            weight->backward(dy.data_ptr(), tokens, dx.data_ptr());
-        }
+        if (task_should_compute_output(0)) dx = empty({tokens, weight->inputs}, format);
         if (task_should_compute_output(1)) {
             out[1] = empty({weight->outputs, weight->inputs}, at::kFloat);
             multiply(transposed(matrix(dy)), matrix(x), out[1].data_ptr(), Format::Float32, weight->inputs, false);
@@ -91,8 +90,9 @@ struct LinearNode : Node {
                 at::Tensor da = empty(a.sizes(), at::kFloat);
                 multiply(transposed(matrix(du)), matrix(x), da.data_ptr(), Format::Float32, weight->inputs, false);
                 for (size_t p = 0; p < parts.size(); p++) out[3 + 2 * p] = da.narrow(0, parts[p].rank_offset, parts[p].rank);
-                if (dx.defined()) multiply(matrix(du), matrix(a), dx.data_ptr(), format, weight->inputs, true);
+                if (dx.defined()) multiply(matrix(du), matrix(a), dx.data_ptr(), format, weight->inputs, false);
             } else {
+                if (dx.defined()) dx.zero_();
                 for (size_t p = 0; p < parts.size(); p++) {
                     const Part& part = parts[p];
                     const Matrix du_part = columns(matrix(du), part.rank_offset, part.rank);
@@ -106,6 +106,7 @@ struct LinearNode : Node {
                 }
             }
         }
+        if (dx.defined()) weight->backward(dy.data_ptr(), tokens, dx.data_ptr(), !parts.empty());
         out[0] = dx;
         return out;
     }
@@ -133,30 +134,32 @@ int tm_linear(tm_tensor x_handle, tm_weight weight_handle, tm_tensor master_hand
         const at::Tensor x = plain(input);
         const int64_t tokens = x.size(0);
         at::Tensor y = empty({tokens, weight->outputs}, weight->format);
-        weight->forward(x.data_ptr(), tokens, y.data_ptr(), weight->format, floats(bias));
 
         std::vector<Part> parts;
         std::vector<at::Tensor> all_a;
-        int64_t ranks = 0;
+        int64_t ranks = 0, adapted = 0;
         for (int32_t i = 0; i < count; i++) {
             const at::Tensor a = tensor(adapters[i].a), b = tensor(adapters[i].b);
             TORCH_CHECK(a.dim() == 2 && b.dim() == 2 && a.size(1) == weight->inputs && b.size(0) == adapters[i].rows && a.size(0) == b.size(1), "an adapter does not fit its layer");
             parts.push_back({adapters[i].first, adapters[i].rows, a.size(0), ranks, adapters[i].scale, converted(b, weight->format, adapters[i].scale)});
             all_a.push_back(converted(a, weight->format, 1));
             ranks += a.size(0);
+            adapted += adapters[i].rows;
         }
         at::Tensor a, u;
         if (count > 0) {
             a = count == 1 ? all_a[0] : at::cat(all_a);
             u = empty({tokens, ranks}, weight->format);
+            if (adapted < weight->outputs) y.zero_();
             if (dropout == 0) multiply(matrix(x), transposed(matrix(a)), u.data_ptr(), weight->format, ranks, false);
             for (size_t p = 0; p < parts.size(); p++) {
                 const Part& part = parts[p];
                 if (dropout != 0)
                     multiply(matrix(dropped(x, dropout, mix(seed + p))), transposed(matrix(a.narrow(0, part.rank_offset, part.rank))), at_column(u, part.rank_offset), weight->format, ranks, false);
-                multiply(columns(matrix(u), part.rank_offset, part.rank), transposed(matrix(part.b)), at_column(y, part.first), weight->format, weight->outputs, true);
+                multiply(columns(matrix(u), part.rank_offset, part.rank), transposed(matrix(part.b)), at_column(y, part.first), weight->format, weight->outputs, false);
             }
         }
+        weight->forward(x.data_ptr(), tokens, y.data_ptr(), weight->format, floats(bias), count > 0);
         if (node) {
             node->source = dynamic_cast<const RepeatableNode*>(input.grad_fn().get());
             if (!node->source) node->x = x;

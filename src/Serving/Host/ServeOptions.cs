@@ -16,6 +16,9 @@ internal sealed record ServeOptions
     /// <summary>Requests that may wait; more are refused with 429.</summary>
     public int MaxWaiting { get; init; } = new SchedulerOptions().MaxWaiting;
 
+    /// <summary>Answer tokens of a step up to which guesses are tried; 0: never.</summary>
+    public int GuessedStepTokens { get; init; } = new SchedulerOptions().GuessedStepTokens;
+
     /// <summary>What every request must bring as its bearer token; null: anyone may ask.</summary>
     public string? Secret { get; init; }
 
@@ -42,6 +45,7 @@ internal sealed record ServeOptions
             Port = arguments.Int("--port") ?? 8080,
             Secret = arguments.Option("--api-key") ?? Environment.GetEnvironmentVariable(SecretVariable) switch { "" => null, var secret => secret },
             MaxWaiting = Positive(arguments, "--queue") ?? new SchedulerOptions().MaxWaiting,
+            GuessedStepTokens = AtLeast(0, arguments, "--lookup") ?? new SchedulerOptions().GuessedStepTokens,
             ParentPipe = arguments.Flag("--parent-pipe"),
             Executor = executor,
             ModelPath = arguments.Positional("MODEL"),
@@ -52,6 +56,8 @@ internal sealed record ServeOptions
         return options;
     }
 
-    private static int? Positive(Arguments arguments, string name) =>
-        arguments.Int(name) is not { } value ? null : value > 0 ? value : throw new UsageException($"{name} is at least 1, not {value}");
+    private static int? Positive(Arguments arguments, string name) => AtLeast(1, arguments, name);
+
+    private static int? AtLeast(int least, Arguments arguments, string name) =>
+        arguments.Int(name) is not { } value ? null : value >= least ? value : throw new UsageException($"{name} is at least {least}, not {value}");
 }

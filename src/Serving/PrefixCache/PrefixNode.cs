@@ -33,6 +33,8 @@ internal sealed class PrefixNode
 
     public void Append(ReadOnlySpan<int> tokens) => _tokens.AddRange(tokens);
 
+    public void RemoveLast(int count) => _tokens.RemoveRange(_tokens.Count - count, count);
+
     /// <summary>Cuts the node after <paramref name="length"/> tokens; this one keeps the lower part, its tails and its children.</summary>
     /// <returns>The new upper part.</returns>
     public PrefixNode SplitAfter(int length)

@@ -97,6 +97,16 @@ public sealed class PrefixTree
         PinnedTokens += tokens.Length;
     }
 
+    /// <summary>The last tokens of a sequence in use, fewer than were computed last and known to nobody else, turned out to be wrong.</summary>
+    public void TakeBack(HeldSequence sequence, int tokens, List<CacheOperation> operations)
+    {
+        if (tokens == 0) return;
+        sequence.Tail.RemoveLast(tokens);
+        UsedTokens -= tokens;
+        PinnedTokens -= tokens;
+        operations.Add(new CacheOperation(CacheOperationKind.Truncate, sequence.Id, default, sequence.Length));
+    }
+
     /// <summary>The request is over or preempted: what it computed stays as long as there is room for it.</summary>
     public void Keep(HeldSequence sequence, List<CacheOperation> operations)
     {

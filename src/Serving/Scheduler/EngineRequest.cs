@@ -52,13 +52,30 @@ public sealed class EngineRequest
 
     internal HeldSequence? Sequence { get; set; }
 
+    internal PromptLookup Lookup { get; } = new();
+
     public ReadOnlySpan<int> Tokens => _tokens.AsSpan(0, TotalTokens);
 
     internal ReadOnlyMemory<int> Uncomputed(int count) => _tokens.AsMemory(ComputedTokens, count);
 
+    /// <summary>Lays what may come next behind the known tokens, for <see cref="Uncomputed"/>; it is not known yet, and the next token overwrites it.</summary>
+    /// <returns>How many.</returns>
+    internal int Guess(int most)
+    {
+        var guess = Lookup.Guess(Tokens, Math.Min(most, MaxNewTokens - NewTokens - 1));
+        Grow(guess.Length);                                    // the guess stays where it was
+        guess.CopyTo(_tokens.AsSpan(TotalTokens));
+        return guess.Length;
+    }
+
     internal void Append(int token)
     {
-        if (TotalTokens == _tokens.Length) Array.Resize(ref _tokens, Math.Max(64, _tokens.Length * 2));
+        Grow(1);
         _tokens[TotalTokens++] = token;
+    }
+
+    private void Grow(int count)
+    {
+        if (TotalTokens + count > _tokens.Length) Array.Resize(ref _tokens, Math.Max(Math.Max(64, TotalTokens + count), _tokens.Length * 2));
     }
 }

@@ -5,7 +5,8 @@ namespace TokenMill.Serving.Scheduler;
 
 /// <summary>
 /// Decides what each step computes. No phases: every running request has computed and known tokens, and a step brings them
-/// closer under one budget of tokens; answers first (one token each), then prompts by age. (Idea: vLLM V1.)
+/// closer under one budget of tokens; answers first (one token each, and guesses of the next ones where few answers go on), then
+/// prompts by age. (Idea: vLLM V1.)
 /// <para>
 /// Invariants: the oldest running request is never preempted for a newer one and fits alone, so every request ends;
 /// a preempted request keeps its tokens and is computed again later, so no token is lost or sampled twice;
@@ -109,6 +110,11 @@ public sealed class RequestScheduler
         for (var i = 0; i < plan.Parts.Count; i++)
         {
             var (request, part) = (plan.Requests[i], plan.Parts[i]);
+            if (request.ComputedTokens > request.TotalTokens)
+            {
+                DecideGuessed(request, part);
+                continue;
+            }
             var first = part.Position + part.Tokens.Length - part.RowCount;
             for (var row = 0; row < part.RowCount && request.State == RequestState.Running; row++)
                 Decide(request, first + row, _executor.Logits(part.FirstRow + row));
@@ -130,22 +136,69 @@ public sealed class RequestScheduler
         _plan.UseAdapter(adapter);
         _lastStepOfAdapter[adapter ?? ""] = ++_steps;
 
-        foreach (var request in RunningUnder(adapter, answering: true)) Place(request, 1);
-        var answers = _plan.Parts.Count;
+        var guesses = MostGuesses(adapter);
+        foreach (var request in RunningUnder(adapter, answering: true))
+        {
+            var before = _plan.TokenCount;
+            var guessed = guesses > 0 ? request.Guess(guesses) : 0;
+            Place(request, 1, guessed);
+            guesses -= Math.Max(0, _plan.TokenCount - before - 1);
+        }
+        var answers = _plan.TokenCount;
         var budget = answers == 0 ? _stepTokens : Math.Min(_stepTokens, answers + _options.PromptTokensBesideAnswers);
         foreach (var request in RunningUnder(adapter, answering: false))
             if (_plan.TokenCount < budget) Place(request, budget - _plan.TokenCount);
+    }
+
+    /// <summary>How many guessed tokens a step may have beside the answers, so that it stays cheap and everybody finds a row of logits.</summary>
+    private int MostGuesses(string? adapter)
+    {
+        if (!_executor.SharesPrefixes) return 0;               // wrong guesses could not be taken back
+        var answers = 0;
+        foreach (var request in _running)
+            if (request.Key.Adapter == adapter && request.IsAnswering) answers++;
+        return Math.Min(Math.Min(_options.GuessedStepTokens, _stepTokens) - answers, _executor.MaxStepRows - _options.MaxRunning - 1);
     }
 
     private void Decide(EngineRequest request, int position, ReadOnlySpan<float> logits)
     {
         var decision = request.Consumer.OnLogits(position, logits);
         if (position < request.TotalTokens - 1) return;        // inside the prompt
-        if (decision.Token is { } token)
+        Append(request, decision);
+        EndIfDone(request, decision);
+    }
+
+    /// <summary>
+    /// The consumer chooses token by token, as ever; as long as it chooses what was guessed, the logits of the next one are there already.
+    /// So the answers are distributed as without guesses.
+    /// </summary>
+    private void DecideGuessed(EngineRequest request, StepPart part)
+    {
+        var (guessed, right) = (part.Tokens.Length - 1, 0);
+        Decision decision;
+        while (true)
         {
-            request.Append(token);
-            Sampled?.Invoke(request);
+            decision = request.Consumer.OnLogits(part.Position + right, _executor.Logits(part.FirstRow + right));
+            var isRight = right < guessed && decision.Token == part.Tokens.Span[right + 1];   // asked first: what is appended overwrites the guess
+            Append(request, decision);
+            if (!isRight || decision.Ends) break;
+            right++;
         }
+        request.Lookup.Observe(guessed, right);
+        Tree.TakeBack(request.Sequence!, guessed - right, _plan.OperationList);
+        request.ComputedTokens -= guessed - right;
+        EndIfDone(request, decision);
+    }
+
+    private void Append(EngineRequest request, Decision decision)
+    {
+        if (decision.Token is not { } token) return;
+        request.Append(token);
+        Sampled?.Invoke(request);
+    }
+
+    private void EndIfDone(EngineRequest request, Decision decision)
+    {
         if (decision.Ends) End(request, EndReason.Stop);
         else if (request.NewTokens >= request.MaxNewTokens) End(request, EndReason.Length);
     }
@@ -214,12 +267,15 @@ public sealed class RequestScheduler
             yield return request;
     }
 
-    /// <summary>Adds up to that many tokens of a request to the step. Room comes from eviction, then from preempting newer requests.</summary>
-    private void Place(EngineRequest request, int mostTokens)
+    /// <summary>
+    /// Adds up to that many tokens of a request to the step, and the guessed ones behind them if there is room.
+    /// Room comes from eviction, then from preempting newer requests.
+    /// </summary>
+    private void Place(EngineRequest request, int mostTokens, int guessed = 0)
     {
         var all = request.Consumer.WantsEveryPosition;
         if (all) mostTokens = Math.Min(mostTokens, _executor.MaxStepRows - _plan.RowCount - (_options.MaxRunning - _plan.Parts.Count));   // the others want at most one row each
-        var count = Math.Min(mostTokens, Math.Min(request.TotalTokens - request.ComputedTokens, _stepTokens - _plan.TokenCount));
+        var count = Math.Min(mostTokens, Math.Min(request.TotalTokens - request.ComputedTokens, _stepTokens - _plan.TokenCount)) + guessed;
         if (count <= 0) return;
         while (Tree.CapacityTokens - Tree.PinnedTokens - _plan.TokenCount <= 0)
         {
@@ -232,6 +288,7 @@ public sealed class RequestScheduler
         Tree.MakeRoom(_plan.TokenCount + count, _plan.OperationList);
 
         var reachesEnd = request.ComputedTokens + count == request.TotalTokens;
+        all |= request.ComputedTokens + count > request.TotalTokens;
         _plan.Add(request, request.Sequence!.Id, request.Uncomputed(count), all ? LogitsWanted.All : reachesEnd ? LogitsWanted.Last : LogitsWanted.None);
     }
 

@@ -14,6 +14,12 @@ public sealed record SchedulerOptions
     /// <summary>Prompt tokens of a step in which answers also go on: what a long prompt may add to the gap between their tokens.</summary>
     public int PromptTokensBesideAnswers { get; init; } = 128;
 
+    /// <summary>
+    /// Guessed tokens are tried in a step as long as it has no more tokens of answers, guesses included, than this: a few more cost a runner
+    /// little while it mostly reads weights. 0: none are tried.
+    /// </summary>
+    public int GuessedStepTokens { get; init; } = 16;
+
     /// <summary>Tokens kept free for each running request when another is admitted, so that it is not preempted at once.</summary>
     public int ReservedTokensPerRequest { get; init; } = 32;
 

@@ -20,6 +20,9 @@ internal sealed class FakeExecutor(int capacityTokens, int maxSequences = 12, in
     public int MaxStepTokens { get; init; } = 64;
     public int MaxStepRows { get; init; } = 64;
     public bool SharesPrefixes { get; init; } = true;
+
+    /// <summary>The logits depend on so many of the last tokens: with few, answers begin to repeat themselves.</summary>
+    public int Memory { get; init; } = int.MaxValue;
     public bool IsDisposed { get; private set; }
 
     /// <summary>Cells that some sequence holds, shared ones once.</summary>
@@ -99,7 +102,7 @@ internal sealed class FakeExecutor(int capacityTokens, int maxSequences = 12, in
     private float[] LogitsOf(IReadOnlyList<Cell> cells)
     {
         var hash = 17UL;
-        foreach (var cell in cells) hash = (hash ^ (ulong)(cell.Token + 1) ^ (ulong)((cell.Adapter?.Length ?? 0) << 20)) * 0x9E3779B97F4A7C15 + 1;
+        foreach (var cell in cells.Skip(cells.Count - Math.Min(cells.Count, Memory))) hash = (hash ^ (ulong)(cell.Token + 1) ^ (ulong)((cell.Adapter?.Length ?? 0) << 20)) * 0x9E3779B97F4A7C15 + 1;
         var logits = new float[vocabulary];
         logits[(hash >> 33) % (ulong)vocabulary] = 1;
         return logits;

@@ -17,6 +17,7 @@ public sealed class RequestSchedulerTests(ITestOutputHelper output)
                 MaxStepTokens = random.Next(8, 64),
                 MaxStepRows = random.Next(6, 16),
                 SharesPrefixes = seed % 10 != 0,
+                Memory = seed % 3 == 0 ? 1 : int.MaxValue,
                 FailingSteps = [.. Enumerable.Range(0, random.Next(6)).Select(_ => random.Next(1, 120))],
             };
             var options = new SchedulerOptions
@@ -26,6 +27,7 @@ public sealed class RequestSchedulerTests(ITestOutputHelper output)
                 PromptTokensBesideAnswers = random.Next(1, 16),
                 ReservedTokensPerRequest = random.Next(0, 8),
                 SharedPrefixWorthWaiting = random.Next(1, 12),
+                GuessedStepTokens = random.Next(0, 12),
             };
             var scheduler = new RequestScheduler(executor, options);
             int[][] prefixes = [[], Prompt(random, 20), Prompt(random, 9)];
@@ -98,6 +100,38 @@ public sealed class RequestSchedulerTests(ITestOutputHelper output)
         foreach (var (request, _) in all) scheduler.Submit(request);
         while (scheduler.Step(executor)) { }
         Assert.All(all, r => Assert.Equal(Requests.Alone(executor, r.Request.Tokens[..60].ToArray(), 40), r.Consumer.Tokens));
+    }
+
+    [Fact]
+    public void RepeatingAnswer_TakesFewSteps_OthersHardlyMore()
+    {
+        var (repeating, free) = (new FakeExecutor(capacityTokens: 2_000) { Memory = 1 }, new FakeExecutor(capacityTokens: 2_000));
+        foreach (var (executor, most) in new[] { (repeating, 60), (free, 210) })
+        {
+            var prompt = WithoutEnd(executor, 200);
+            var scheduler = new RequestScheduler(executor, new SchedulerOptions());
+            var (request, consumer) = Requests.Greedy(prompt, 200);
+            scheduler.Submit(request);
+            while (scheduler.Step(executor)) { }
+            Assert.Equal(Requests.Alone(executor, prompt, 200), consumer.Tokens);
+            output.WriteLine($"{consumer.Tokens.Count} tokens in {executor.Steps} steps, {executor.Log.Sum(s => s.Tokens)} tokens computed");
+            Assert.Equal(200, consumer.Tokens.Count);
+            Assert.InRange(executor.Steps, 1, most);
+        }
+    }
+
+    [Fact]
+    public void GuessesThatAreAlwaysWrong_AreSoonFew()
+    {
+        var (lookup, guessed) = (new PromptLookup(), 0);
+        int[] text = [1, 2, 3, 4, 5, 6, 7, 1, 2, 3, 4];
+        for (var token = 0; token < 1_000; token++)
+        {
+            var guess = lookup.Guess(text, 8).Length;
+            guessed += guess;
+            if (guess > 0) lookup.Observe(guess, right: 0);
+        }
+        Assert.InRange(guessed, 1, 25);
     }
 
     [Fact]

@@ -28,6 +28,24 @@ internal sealed class GreedyConsumer : ILogitsConsumer
     }
 }
 
+/// <summary>Takes the likeliest token nine times of ten, else any; never ends by itself.</summary>
+internal sealed class SamplingConsumer(int seed) : ILogitsConsumer
+{
+    private readonly Random _random = new(seed);
+
+    public List<int> Tokens { get; } = [];
+    public bool WantsEveryPosition => false;
+
+    public Decision OnLogits(int position, ReadOnlySpan<float> logits)
+    {
+        var token = _random.Next(10) > 0 ? FakeExecutor.ArgMax(logits) : _random.Next(logits.Length);
+        Tokens.Add(token);
+        return Decision.Continue(token);
+    }
+
+    public void OnEnded(EndReason reason, Error? error) => Assert.Null(error);
+}
+
 /// <summary>Wants the logits after every token of its prompt.</summary>
 internal sealed class ScoringConsumer : ILogitsConsumer
 {

@@ -71,9 +71,16 @@ public sealed partial class DiskTests(RunFixture fixture, ITestOutputHelper outp
     private static void Fill(string path, long leave)
     {
         var free = new DriveInfo(Path.GetDirectoryName(path)!).AvailableFreeSpace;
-        using var file = File.Create(path);
         var block = new byte[4096];
-        for (var left = free - leave; left > 0; left -= block.Length) file.Write(block);
+        try
+        {
+            using var file = new FileStream(path, FileMode.Create, FileAccess.Write, FileShare.Read, bufferSize: 0);
+            for (var left = free - leave; left > 0; left -= block.Length) file.Write(block);
+        }
+        catch (IOException)
+        {
+            // The run wrote at the same time: full all the same.
+        }
     }
 
     /// <summary>A file system in memory that holds a few megabytes; needs the right to mount.</summary>

@@ -15,7 +15,10 @@ namespace TokenMill.Web.Commands.Demo;
 /// </summary>
 internal sealed class FineTuneStage(string model, string folder, TimeProvider time, ILogger log)
 {
-    private const int TimedSteps = 3, BatchSize = 8, Epochs = 3, MaxLength = 512;
+    private const int TimedSteps = 3, BatchSize = 8, MaxLength = 512;
+
+    /// <summary>At most: a small model on little data needs them, a larger one runs out of its time before.</summary>
+    private const int Epochs = 10;
     private readonly long _parameters = ModelInspector.Inspect(model).Parameters ?? 0;
     private readonly LibtorchTrainer _trainer = new(new MachineFacts());
     private static readonly TimeSpan Budget = TimeSpan.FromSeconds(90), Reserve = TimeSpan.FromSeconds(12);

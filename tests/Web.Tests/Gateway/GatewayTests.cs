@@ -143,10 +143,10 @@ public sealed class GatewayTests(DeployedPortal deployed, ITestOutputHelper outp
         var record = Assert.Single((await deployed.UsageAsync(deployment)).Skip(records));
 
         output.WriteLine($"idle after {idleAfter.TotalMilliseconds:0} ms; {chunks} chunks read, {made} tokens made, {record.CompletionTokens} counted");
-        Assert.InRange(idleAfter, TimeSpan.Zero, TimeSpan.FromSeconds(5));
-        Assert.InRange(made, 4, 190);                       // left alone, the answer has more than 200
+        Assert.InRange(idleAfter, TimeSpan.Zero, TimeSpan.FromSeconds(2));
+        Assert.InRange(made, 4, 150);                       // left alone, the answer has more than 200
         Assert.True(record.PromptTokens > 10);
-        Assert.InRange(record.CompletionTokens, Math.Max(1, made - 16), made);
+        Assert.InRange(record.CompletionTokens, Math.Max(1, made - 3), made);
     }
 
     /// <param name="drains">.NET's client reads on for up to 2 s after its user has gone; others close the connection at once.</param>

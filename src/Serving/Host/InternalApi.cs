@@ -14,7 +14,9 @@ internal static class InternalApi
 
     private sealed record ThreadsRequest(int Threads);
 
-    public static void MapInternal(this IEndpointRouteBuilder app, ServedModel model)
+    private sealed record EndRequest(string? RequestId);
+
+    public static void MapInternal(this IEndpointRouteBuilder app, ServedModel model, EndableRequests endable)
     {
         app.MapPost("/internal/logprobs", async context =>
         {
@@ -30,6 +32,11 @@ internal static class InternalApi
             // The last example holds the last reply, with all that stands before it.
             if (model.Encoder.Examples(row) is not [.., var example]) throw Refusals.Invalid("messages", "the conversation holds no reply", "end it with a message of the assistant");
             await context.Response.WriteAsJsonAsync(new { example.Ids, example.Labels, Pieces = example.Ids.Select(id => model.Vocabulary.Decode([id])) }, Json.Options, context.RequestAborted);
+        });
+        app.MapPost("/internal/end", async context =>
+        {
+            var name = (await context.ReadBodyAsync<EndRequest>()).RequestId ?? throw Refusals.Invalid("request_id", "request_id is missing", "send the x-request-id of the request that is to end");
+            if (!endable.TryEnd(name)) throw new RefusedException("request-not-found", "no such request is under way", "it has ended, or has not come yet");
         });
         app.MapPost("/internal/threads", async context =>
         {

@@ -118,8 +118,9 @@ internal sealed class ServedModel : IServed
 
     public void MapRoutes(IEndpointRouteBuilder app)
     {
-        app.MapOpenAi(this);
-        app.MapInternal(this);
+        var endable = new EndableRequests();
+        app.MapOpenAi(this, endable);
+        app.MapInternal(this, endable);
     }
 
     public void Dispose()

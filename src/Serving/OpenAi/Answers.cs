@@ -17,8 +17,9 @@ internal sealed class Answers : IDisposable
     private readonly int _countPerPrompt;
     private readonly List<Answer> _answers = [];
 
+    /// <param name="end">Ends them all, each with the tokens that it has.</param>
     /// <exception cref="RefusedException">One can never fit, or the queue is full: then none is started.</exception>
-    public Answers(ServedModel model, IReadOnlyList<int[]> prompts, CompletionOptions options, CompletionSettings settings, CancellationToken cancellationToken)
+    public Answers(ServedModel model, IReadOnlyList<int[]> prompts, CompletionOptions options, CompletionSettings settings, CancellationToken end)
     {
         (_model, _countPerPrompt) = (model, settings.Count);
         Model = string.IsNullOrEmpty(options.Model) ? model.Name : options.Model;
@@ -31,7 +32,7 @@ internal sealed class Answers : IDisposable
                 if (prompt.Length == 0) throw Refusals.Invalid("prompt", "the prompt is empty", "send some text");
                 // Without a limit an answer may fill the context; at least one token, so that a prompt that fills it is refused with the numbers.
                 var maxTokens = settings.MaxTokens ?? Math.Max(1, model.Engine.MaxSequenceTokens - prompt.Length);
-                _answers.Add(new Answer(model, prompt, maxTokens, model.AdapterOf(options.Model), options.Tenant ?? "", settings.OfChoice(i), cancellationToken));
+                _answers.Add(new Answer(model, prompt, maxTokens, model.AdapterOf(options.Model), options.Tenant ?? "", settings.OfChoice(i), end));
             }
         }
         catch

@@ -10,7 +10,7 @@ namespace TokenMill.Serving.OpenAi;
 /// <summary>POST /v1/chat/completions.</summary>
 internal static class ChatCompletions
 {
-    public static async Task HandleAsync(HttpContext context, ServedModel model)
+    public static async Task HandleAsync(HttpContext context, ServedModel model, CancellationToken end)
     {
         var request = await context.ReadBodyAsync<ChatCompletionRequest>();
         if (request.ReasoningFormat is not (null or "none" or "auto")) throw Refusals.Invalid("reasoning_format", $"the format '{request.ReasoningFormat}' is unknown", "choose auto (reasoning apart, in reasoning_content) or none (in the content, as the model writes it)");
@@ -22,7 +22,7 @@ internal static class ChatCompletions
         var tools = ToolRequest.Read(request.Tools, request.ToolChoice, request.ParallelToolCalls);
         var turn = ChatTurn.Prepare(model, request.Messages, tools, request.ResponseFormat, "response_format", request.ChatTemplateKwargs, settings, request.ReasoningFormat != "none");
 
-        using var answers = new Answers(model, [turn.Prompt], request, turn.Settings, context.RequestAborted);
+        using var answers = new Answers(model, [turn.Prompt], request, turn.Settings, end);
         var writer = new Writer(context, model, answers, turn, request);
         if (request.Stream) await writer.StreamAsync(request.StreamOptions ?? new StreamOptions());
         else await writer.WriteAsync();

@@ -13,7 +13,7 @@ internal static class Completions
 {
     private const int MaxPrompts = 128;
 
-    public static async Task HandleAsync(HttpContext context, ServedModel model)
+    public static async Task HandleAsync(HttpContext context, ServedModel model, CancellationToken end)
     {
         var request = await context.ReadBodyAsync<CompletionRequest>();
         if (request.BestOf is { } best && best != (request.N ?? 1)) throw Refusals.Unsupported("best_of", "ask for n answers and choose one");
@@ -24,7 +24,7 @@ internal static class Completions
         var prompts = Prompts(request.Prompt, model);
         if (prompts.Count > MaxPrompts) throw Refusals.Invalid("prompt", $"there are {prompts.Count} prompts", $"send at most {MaxPrompts} at once");
 
-        using var answers = new Answers(model, prompts, request, settings, context.RequestAborted);
+        using var answers = new Answers(model, prompts, request, settings, end);
         var echoes = request.Echo ? prompts.Select(p => model.Vocabulary.Decode(p)).ToArray() : null;
         var writer = new Writer(context, model, answers, request, echoes);
         if (request.Stream) await writer.StreamAsync(request.StreamOptions ?? new StreamOptions());

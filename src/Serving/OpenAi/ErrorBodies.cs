@@ -55,7 +55,7 @@ internal static partial class ErrorBodies
 
     private static int Status(string code) => code switch
     {
-        "model-not-found" => StatusCodes.Status404NotFound,
+        "model-not-found" or "request-not-found" => StatusCodes.Status404NotFound,
         "engine-busy" => StatusCodes.Status429TooManyRequests,
         "engine-stopped" or "engine-failed" => StatusCodes.Status503ServiceUnavailable,
         "cache-exhausted" => StatusCodes.Status500InternalServerError,

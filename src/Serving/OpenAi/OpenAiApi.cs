@@ -10,11 +10,11 @@ internal static class OpenAiApi
 {
     private sealed record TokenizeRequest(string? Text, string? Content, JsonArray? Messages, bool AddSpecial = false);
 
-    public static void MapOpenAi(this IEndpointRouteBuilder app, ServedModel model)
+    public static void MapOpenAi(this IEndpointRouteBuilder app, ServedModel model, EndableRequests endable)
     {
-        app.MapPost("/v1/chat/completions", context => ChatCompletions.HandleAsync(context, model));
-        app.MapPost("/v1/completions", context => Completions.HandleAsync(context, model));
-        app.MapPost("/v1/responses", context => Responses.HandleAsync(context, model));
+        app.MapPost("/v1/chat/completions", context => endable.RunAsync(context, end => ChatCompletions.HandleAsync(context, model, end)));
+        app.MapPost("/v1/completions", context => endable.RunAsync(context, end => Completions.HandleAsync(context, model, end)));
+        app.MapPost("/v1/responses", context => endable.RunAsync(context, end => Responses.HandleAsync(context, model, end)));
         app.MapPost("/v1/embeddings", context => Embeddings.HandleAsync(context, model.Name, model.AdapterOf, () => model.Embedder));
         app.MapPost("/tokenize", context => TokenizeAsync(context, model));
 

@@ -11,7 +11,7 @@ namespace TokenMill.Serving.OpenAi;
 /// <summary>POST /v1/responses: text and functions. Nothing is stored, so each request brings the whole conversation.</summary>
 internal static class Responses
 {
-    public static async Task HandleAsync(HttpContext context, ServedModel model)
+    public static async Task HandleAsync(HttpContext context, ServedModel model, CancellationToken end)
     {
         var request = await context.ReadBodyAsync<ResponseRequest>();
         if (request.PreviousResponseId is not null) throw Refusals.Unsupported("previous_response_id", "send the whole conversation as input: responses are not stored");
@@ -23,7 +23,7 @@ internal static class Responses
         var tools = ToolRequest.Read(request.Tools, request.ToolChoice, request.ParallelToolCalls);
         var turn = ChatTurn.Prepare(model, ResponseInput.ToMessages(request.Input, request.Instructions), tools, request.Text?["format"] as JsonObject, "text.format", request.ChatTemplateKwargs, settings);
 
-        using var answers = new Answers(model, [turn.Prompt], request, turn.Settings, context.RequestAborted);
+        using var answers = new Answers(model, [turn.Prompt], request, turn.Settings, end);
         var writer = new Writer(context, answers, turn.NewReader(), request);
         if (request.Stream) await writer.StreamAsync(request.StreamOptions ?? new StreamOptions());
         else await writer.WriteAsync();

@@ -53,15 +53,15 @@ public sealed class ForwardRequest(PlatformDatabase database, RunningDeployments
         var tokens = default(TokenCount);
         try
         {
-            using var request = new HttpRequestMessage(HttpMethod.Post, path) { Content = JsonContent.Create(body) };
-            using var response = await target.Engine.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancellationToken);
-            if (!response.IsSuccessStatusCode) return await RefusedAsync(http, response, cancellationToken);
+            await using var call = new EngineCall(target.Engine.Client, path, JsonContent.Create(body), caller.RequestId, cancellationToken);
+            using var response = await call.SendAsync();
+            if (!response.IsSuccessStatusCode) return await RefusedAsync(http, response, call.Abandoned);
             if (streamed)
             {
-                await StreamAsync(http, response, name, wantsUsage, path != ResponsesPath, count => tokens = count, cancellationToken);
+                await StreamAsync(http, response, name, wantsUsage, path != ResponsesPath, count => tokens = count, call.Abandoned, cancellationToken);
                 return Results.Empty;
             }
-            var answer = await response.Content.ReadFromJsonAsync<JsonObject>(cancellationToken) ?? throw new JsonException("the engine answered null");
+            var answer = await response.Content.ReadFromJsonAsync<JsonObject>(call.Abandoned) ?? throw new JsonException("the engine answered null");
             if (answer["usage"] is JsonObject usage) tokens = EngineStream.UsageOf(usage);
             answer["model"] = name;
             return Results.Text(answer.ToJsonString(), "application/json");
@@ -77,17 +77,17 @@ public sealed class ForwardRequest(PlatformDatabase database, RunningDeployments
         }
     }
 
-    private static async Task StreamAsync(HttpContext http, HttpResponseMessage response, string name, bool wantsUsage, bool marksEnd, Action<TokenCount> counted, CancellationToken cancellationToken)
+    private static async Task StreamAsync(HttpContext http, HttpResponseMessage response, string name, bool wantsUsage, bool marksEnd, Action<TokenCount> counted, CancellationToken abandoned, CancellationToken caller)
     {
         http.Response.ContentType = "text/event-stream";
         http.Response.Headers.CacheControl = "no-cache";
         http.Response.Headers["X-Accel-Buffering"] = "no";
-        await using var source = await response.Content.ReadAsStreamAsync(cancellationToken);
+        await using var source = await response.Content.ReadAsStreamAsync(abandoned);
         var stream = new EngineStream(source);
         var end = marksEnd ? "[DONE]" : null;
         try
         {
-            await foreach (var chunk in stream.ChunksAsync(cancellationToken))
+            await foreach (var chunk in stream.ChunksAsync(abandoned))
             {
                 counted(stream.Tokens);
                 // Usage belongs into a last chunk of its own, and only where it was asked for.
@@ -95,17 +95,31 @@ public sealed class ForwardRequest(PlatformDatabase database, RunningDeployments
                 else if (!wantsUsage) continue;
                 if (chunk.ContainsKey("model")) chunk["model"] = name;
                 if (chunk["response"] is JsonObject whole) whole["model"] = name;
-                if (stream.EventName != SseParser.EventTypeDefault) await http.Response.WriteAsync($"event: {stream.EventName}\n", cancellationToken);
-                await http.Response.WriteAsync($"data: {chunk.ToJsonString()}\n\n", cancellationToken);
-                await http.Response.Body.FlushAsync(cancellationToken);
+                var eventLine = stream.EventName == SseParser.EventTypeDefault ? "" : $"event: {stream.EventName}\n";
+                await SendAsync(http, $"{eventLine}data: {chunk.ToJsonString()}\n\n", caller);
             }
         }
-        catch (Exception e) when (e is HttpRequestException or IOException && !cancellationToken.IsCancellationRequested)
+        catch (Exception e) when (e is HttpRequestException or IOException)
         {
             // The headers are out: the error goes into the stream, as OpenAI's does.
             end = OpenAiError.Body(StatusCodes.Status503ServiceUnavailable, "engine_lost", $"The process that serves '{name}' ended in the middle of the answer", null).ToJsonString();
         }
-        if (end is not null) await http.Response.WriteAsync($"data: {end}\n\n", cancellationToken);
+        if (end is not null) await SendAsync(http, $"data: {end}\n\n", caller);
+    }
+
+    /// <summary>To a caller who is still there.</summary>
+    private static async Task SendAsync(HttpContext http, string lines, CancellationToken caller)
+    {
+        try
+        {
+            caller.ThrowIfCancellationRequested();
+            await http.Response.WriteAsync(lines, caller);
+            await http.Response.Body.FlushAsync(caller);
+        }
+        catch (OperationCanceledException) when (caller.IsCancellationRequested)
+        {
+            // What the engine still says is only counted.
+        }
     }
 
     /// <summary>What the engine refuses is said in OpenAI's shape already; the wait it names is passed on.</summary>

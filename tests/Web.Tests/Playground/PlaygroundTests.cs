@@ -65,7 +65,7 @@ public sealed class PlaygroundTests(DeployedPortal deployed, ITestOutputHelper o
         Assert.Equal(made, (await deployed.MetricsAsync(deployment)).GenerationTokens - before);
         Assert.InRange(made, 1, 400);
         Assert.True(stopped.PromptTokens > 10);
-        Assert.InRange(stopped.CompletionTokens, Math.Max(1, made - 3), made);
+        Assert.Equal(made, stopped.CompletionTokens);
         output.WriteLine($"the engine made {made} tokens, {stopped.CompletionTokens} are counted");
     }
 

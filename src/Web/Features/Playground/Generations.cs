@@ -52,6 +52,7 @@ public sealed partial class Generations(PlatformDatabase database, RunningDeploy
         try
         {
             await ReadAsync(generation, live, outcome, end.Token);
+            end.Token.ThrowIfCancellationRequested();          // it was read to its end, and that came early
         }
         catch (OperationCanceledException) when (live.Stopped.IsCancellationRequested)
         {
@@ -94,20 +95,20 @@ public sealed partial class Generations(PlatformDatabase database, RunningDeploy
 
         var body = GenerationParameters.Parse(generation.ParametersJson).Request(target.EngineModel, JsonNode.Parse(generation.MessagesJson)!.AsArray());
         body["tenant"] = generation.WorkspaceId.ToString();
-        using var request = new HttpRequestMessage(HttpMethod.Post, "/v1/chat/completions") { Content = JsonContent.Create(body) };
+        await using var call = new EngineCall(target.Engine.Client, "/v1/chat/completions", JsonContent.Create(body), RequestId(generation), cancellationToken);
         var clock = Stopwatch.StartNew();
-        using var response = await target.Engine.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, cancellationToken);
+        using var response = await call.SendAsync();
         if (!response.IsSuccessStatusCode)
         {
-            var error = (await response.Content.ReadFromJsonAsync<JsonObject>(cancellationToken))?["error"];
+            var error = (await response.Content.ReadFromJsonAsync<JsonObject>(call.Abandoned))?["error"];
             throw new RefusedException(error?["code"]?.GetValue<string>() ?? "engine-refused", error?["message"]?.GetValue<string>() ?? $"the engine answered {(int)response.StatusCode}", "change the request or wait a moment");
         }
 
-        var stream = new EngineStream(await response.Content.ReadAsStreamAsync(cancellationToken));
+        var stream = new EngineStream(await response.Content.ReadAsStreamAsync(call.Abandoned));
         var saved = clock.Elapsed;
         try
         {
-            await foreach (var chunk in stream.ChunksAsync(cancellationToken))
+            await foreach (var chunk in stream.ChunksAsync(call.Abandoned))
             {
                 var choice = (chunk["choices"] as JsonArray)?.FirstOrDefault();
                 if (choice?["finish_reason"]?.GetValue<string>() is { } reason) outcome.FinishReason = reason;
@@ -116,7 +117,7 @@ public sealed partial class Generations(PlatformDatabase database, RunningDeploy
                 live.Append(text);
                 if (clock.Elapsed - saved < SavePeriod) continue;
                 saved = clock.Elapsed;
-                await database.WriteAsync(generation.WorkspaceId, async db => (await db.Generations.SingleAsync(g => g.Id == generation.Id, cancellationToken)).Save(live.Text), cancellationToken);
+                await database.WriteAsync(generation.WorkspaceId, async db => (await db.Generations.SingleAsync(g => g.Id == generation.Id, call.Abandoned)).Save(live.Text), call.Abandoned);
             }
         }
         finally

@@ -12,9 +12,12 @@ namespace TokenMill.Web.Localisation;
 public static class Translations
 {
     private static readonly Lazy<FrozenDictionary<string, string>> Chinese = new(() => Load("zh"));
+    private static readonly Lazy<FilledTexts> FilledChinese = new(() => new(Chinese.Value));
 
     public static string? Find(string english, CultureInfo culture) =>
-        culture.TwoLetterISOLanguageName == "zh" && Chinese.Value.TryGetValue(english, out var text) ? text : null;
+        culture.TwoLetterISOLanguageName != "zh" ? null
+        : Chinese.Value.TryGetValue(english, out var text) ? text
+        : FilledChinese.Value.Find(english, filling => Find(filling, culture) ?? filling);
 
     public static IReadOnlyDictionary<string, string> All => Chinese.Value;
 

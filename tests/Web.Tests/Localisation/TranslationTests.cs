@@ -27,6 +27,22 @@ public sealed partial class TranslationTests
             Assert.True(Places(english).SetEquals(Places(text)), $"{file}: '{english}' and '{text}' have different places");
     }
 
+    /// <summary>Reasons and errors are kept in English with their numbers in them; a reader gets them in his language all the same.</summary>
+    [Theory]
+    [InlineData("loaded in 2.1 s", "加载用时 2.1 秒")]
+    [InlineData("loading 92 MB on 2 threads", "正在加载 92 MB，使用 2 个线程")]
+    [InlineData("loading 92 MB on 1 thread, since a fine-tune runs", "正在加载 92 MB，使用 1 个线程（有微调任务在运行）")]
+    [InlineData("loaded in 2.1 s; it is started again in 4 s", "加载用时 2.1 秒；4 秒后重新启动")]        // a sentence within a sentence
+    [InlineData("3 is outside of 5 to 9", "3 超出 5 到 9 的范围")]
+    public void WrittenDownSentence_IsTranslatedWithWhatFillsIt(string english, string chinese) => Assert.Equal(chinese, Translations.Find(english, new("zh")));
+
+    [Theory]
+    [InlineData("loaded in  s")]                               // nothing in the place
+    [InlineData("it was loaded in 2.1 s")]
+    [InlineData("2 of 3")]                                     // made of too few words to be told from other sentences
+    [InlineData("")]
+    public void OtherSentence_StaysAsItIs(string english) => Assert.Null(Translations.Find(english, new("zh")));
+
     /// <summary>Words between tags that did not go through L[…]; names of products and code are let through.</summary>
     [Fact]
     public void Markup_HoldsNoPlainWords()

@@ -15,5 +15,6 @@ internal interface IServed : IDisposable
 
     EngineMetrics Metrics { get; }
 
-    void MapRoutes(IEndpointRouteBuilder app);
+    /// <param name="secret">What every request brings; some orders are taken only where there is one.</param>
+    void MapRoutes(IEndpointRouteBuilder app, string? secret);
 }

@@ -1,3 +1,4 @@
+using System.Net;
 using System.Text.Json.Nodes;
 using TokenMill.Serving.OpenAi;
 using TokenMill.Shared;
@@ -16,7 +17,7 @@ internal static class InternalApi
 
     private sealed record EndRequest(string? RequestId);
 
-    public static void MapInternal(this IEndpointRouteBuilder app, ServedModel model, EndableRequests endable)
+    public static void MapInternal(this IEndpointRouteBuilder app, ServedModel model, EndableRequests endable, string? secret)
     {
         app.MapPost("/internal/logprobs", async context =>
         {
@@ -38,11 +39,33 @@ internal static class InternalApi
             var name = (await context.ReadBodyAsync<EndRequest>()).RequestId ?? throw Refusals.Invalid("request_id", "request_id is missing", "send the x-request-id of the request that is to end");
             if (!endable.TryEnd(name)) throw new RefusedException("request-not-found", "no such request is under way", "it has ended, or has not come yet");
         });
+        app.MapGet("/internal/adapters", () => Results.Json(new { Adapters = model.Adapters.All.Select(a => a.Name), Loaded = model.Metrics.AdaptersLoaded }, Json.Options));
+        app.MapPost("/internal/adapters", async context =>
+        {
+            RequireOwner(context, secret);
+            var adapter = await context.ReadBodyAsync<NamedAdapter>();
+            if (string.IsNullOrEmpty(adapter.Name) || string.IsNullOrEmpty(adapter.Path)) throw Refusals.Invalid("name", "an adapter has a name and a path", "send {\"name\": \"tuned\", \"path\": \"/…/adapter.gguf\"}");
+            await Task.Run(() => model.AddAdapter(adapter), context.RequestAborted);
+            await context.Response.WriteAsJsonAsync(new { adapter.Name }, Json.Options, context.RequestAborted);
+        });
+        app.MapDelete("/internal/adapters/{name}", (HttpContext context, string name) =>
+        {
+            RequireOwner(context, secret);
+            model.RemoveAdapter(name);
+            return Results.Json(new { name, Removed = true }, Json.Options);
+        });
         app.MapPost("/internal/threads", async context =>
         {
             var request = await context.ReadBodyAsync<ThreadsRequest>();
             if (request.Threads < 1 || request.Threads > Environment.ProcessorCount) throw Refusals.Invalid("threads", $"threads are 1 to {Environment.ProcessorCount} here", "send {\"threads\": 1}");
             await context.Response.WriteAsJsonAsync(new { Threads = await model.SetThreadsAsync(request.Threads) }, Json.Options, context.RequestAborted);
         });
+    }
+
+    /// <summary>Who names files of this machine is on it, and knows the secret: without one, any page in a browser here could ask.</summary>
+    private static void RequireOwner(HttpContext context, string? secret)
+    {
+        if (secret is null || context.Connection.RemoteIpAddress is not { } address || !IPAddress.IsLoopback(address))
+            throw new RefusedException("not-the-owner", "adapters are changed from this machine only, and with a secret", "start the server with --api-key, and ask through 127.0.0.1");
     }
 }

@@ -23,6 +23,8 @@ internal static class PrometheusText
         Single("prefix_cache_queries_total", "counter", "tokens looked up in the prefix cache", metrics.PrefixTokensAsked);
         Single("prefix_cache_hits_total", "counter", "tokens found in the prefix cache", metrics.PrefixTokensFound);
         Single("num_preemptions_total", "counter", "requests put back into the queue for lack of room", metrics.Preemptions);
+        Single("adapters_loaded", "gauge", "adapters in memory", metrics.AdaptersLoaded);
+        Single("adapter_loads_total", "counter", "adapters read from their files", metrics.AdapterLoads);
         Single("engine_steps_total", "counter", "steps computed", metrics.Steps);
         Header("requests_total", "counter", "requests by their end");
         foreach (var (end, count) in new[] { ("finished", metrics.Finished), ("cancelled", metrics.Cancelled), ("failed", metrics.Failed), ("refused", metrics.Refused) })

@@ -33,6 +33,7 @@ internal sealed record ServeOptions
         {
             ContextTokens = Positive(arguments, "--context"),
             MaxRunning = Positive(arguments, "--parallel") ?? new LlamaExecutorOptions().MaxRunning,
+            MaxAdapters = Positive(arguments, "--max-adapters") ?? new LlamaExecutorOptions().MaxAdapters,
             Threads = Positive(arguments, "--threads") ?? Environment.ProcessorCount,
             KeyValueType = arguments.Option("--kv-type") is { } type ? KeyValueTypes.Parse(type) : null,
         };

@@ -83,7 +83,7 @@ internal sealed class ServeProcess(ServeOptions options, StartReport report)
         app.UseErrorBodies(model);
         app.UseSecret(options.Secret);
         app.MapHealth(model);
-        model.MapRoutes(app);
+        model.MapRoutes(app, options.Secret);
         app.UseNotFound();
         return app;
     }

@@ -48,7 +48,7 @@ internal sealed class ServedEmbeddings : IServed
         }
     }
 
-    public void MapRoutes(IEndpointRouteBuilder app)
+    public void MapRoutes(IEndpointRouteBuilder app, string? secret)
     {
         app.MapPost("/v1/embeddings", context => Embeddings.HandleAsync(context, Name, RequireName, () => _embedder));
         app.MapGet("/v1/models", () => Results.Json(new ModelList([Entry]), Json.Options));

@@ -20,11 +20,9 @@ internal sealed class ServedModel : IServed
     private readonly Lazy<ConversationEncoder> _encoder;
     private readonly Lazy<Embedder> _embedder;
 
-    private ServedModel(LlamaModel model, LlamaExecutor executor, IReadOnlyList<NamedAdapter> adapters, SchedulerOptions scheduling, TimeProvider time)
+    private ServedModel(LlamaModel model, LlamaExecutor executor, ServedAdapters adapters, SchedulerOptions scheduling, TimeProvider time)
     {
-        (_model, _executor) = (model, executor);
-        Adapters = [.. adapters.Select(a => a.Name)];
-        Time = time;
+        (_model, _executor, Adapters, Time) = (model, executor, adapters, time);
         _embedder = new(() => new Embedder(model, threads: 1));
         Grammars = new GrammarCache(model.Vocabulary);
         Markup = new ModelMarkup(model.File, model.Vocabulary);
@@ -36,8 +34,8 @@ internal sealed class ServedModel : IServed
     public TimeSpan ExpectedWait => Engine.ExpectedWait;
     public EngineMetrics Metrics => Engine.Metrics;
 
-    public string Name => System.IO.Path.GetFileNameWithoutExtension(_model.Path);
-    public IReadOnlyList<string> Adapters { get; }
+    public string Name => _model.Name;
+    public ServedAdapters Adapters { get; }
     public LlamaVocabulary Vocabulary => _model.Vocabulary;
     public EngineLoop Engine { get; }
     public TimeProvider Time { get; }
@@ -60,8 +58,20 @@ internal sealed class ServedModel : IServed
     public string? AdapterOf(string? model)
     {
         if (string.IsNullOrEmpty(model) || model == Name) return null;
-        return Adapters.Contains(model) ? model
-            : throw new RefusedException(new Error("model-not-found", $"there is no model '{model}' here", $"choose one of {string.Join(", ", Adapters.Prepend(Name))}") { Field = "model" });
+        Adapters.KeyOf(model);
+        return model;
+    }
+
+    /// <summary>Takes an adapter in while others are used.</summary>
+    /// <exception cref="RefusedException">adapter-exists, adapter-name; the file is broken, or not for this model.</exception>
+    public void AddAdapter(NamedAdapter adapter) => Adapters.Add(adapter);
+
+    /// <summary>From now on nobody finds it; those that use it finish, then it leaves memory.</summary>
+    /// <exception cref="RefusedException">model-not-found.</exception>
+    public void RemoveAdapter(string name)
+    {
+        var removed = Adapters.Remove(name);
+        Engine.RetireAdapter(removed.Key, () => Adapters.Forget(removed));
     }
 
     /// <summary>Loads everything and computes once, so that the first request is not the slow one.</summary>
@@ -75,20 +85,18 @@ internal sealed class ServedModel : IServed
             throw new RefusedException("not-servable", $"{System.IO.Path.GetFileName(path)} gives embeddings and writes no text", "choose a model that writes text");
         }
         LlamaExecutor? executor = null;
+        var served = new ServedAdapters(model, TimeProvider.System);
         try
         {
-            executor = new LlamaExecutor(model, options);
-            foreach (var (name, adapterPath) in adapters)
-            {
-                using var adapter = AdapterConversion.Of(adapterPath, path);
-                executor.AddAdapter(name, adapter.GgufPath);
-            }
+            foreach (var adapter in adapters) served.Add(adapter);
+            executor = new LlamaExecutor(model, options, served.PathOf);
             executor.WarmUp();
-            return new ServedModel(model, executor, adapters, scheduling ?? new SchedulerOptions(), TimeProvider.System);
+            return new ServedModel(model, executor, served, scheduling ?? new SchedulerOptions(), TimeProvider.System);
         }
         catch
         {
             executor?.Dispose();
+            served.Dispose();
             model.Dispose();
             throw;
         }
@@ -97,7 +105,7 @@ internal sealed class ServedModel : IServed
     /// <summary>Submits a request; cancelling the token, or disposing what is returned, ends it within a step.</summary>
     public RunningRequest Start(ReadOnlySpan<int> prompt, int maxNewTokens, string? adapter, string tenant, ILogitsConsumer consumer, CancellationToken cancellationToken)
     {
-        var request = new EngineRequest(prompt, maxNewTokens, new CacheKey(tenant, adapter), consumer);
+        var request = new EngineRequest(prompt, maxNewTokens, new CacheKey(tenant, adapter is null ? null : Adapters.KeyOf(adapter)), consumer);
         Engine.Submit(request);
         return new RunningRequest(Engine, request, cancellationToken);
     }
@@ -116,17 +124,18 @@ internal sealed class ServedModel : IServed
         return threads;
     });
 
-    public void MapRoutes(IEndpointRouteBuilder app)
+    public void MapRoutes(IEndpointRouteBuilder app, string? secret)
     {
         var endable = new EndableRequests();
         app.MapOpenAi(this, endable);
-        app.MapInternal(this, endable);
+        app.MapInternal(this, endable, secret);
     }
 
     public void Dispose()
     {
         if (_embedder.IsValueCreated) _embedder.Value.Dispose();
         Engine.Dispose();                                      // and with it the executor
+        Adapters.Dispose();
         _model.Dispose();
     }
 }

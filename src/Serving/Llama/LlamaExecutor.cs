@@ -18,6 +18,9 @@ internal sealed record LlamaExecutorOptions
     /// <summary>At most; fewer are used while the machine is busy.</summary>
     public int Threads { get; init; } = Environment.ProcessorCount;
     public int MaxRunning { get; init; } = 16;
+
+    /// <summary>Adapters in memory at once; others are read again when they are asked.</summary>
+    public int MaxAdapters { get; init; } = 16;
     public int StepTokens { get; init; } = 512;
 
     /// <summary>Prompt tokens of a step whose logits are all wanted; each row is as wide as the vocabulary.</summary>
@@ -40,6 +43,7 @@ internal sealed unsafe class LlamaExecutor : IModelExecutor
     private readonly nint _memory;
     private readonly LlamaBatch _batch;
     private readonly int[] _rows;                              // row of logits → token of the batch
+    private readonly Func<string, string?> _adapterPath;
     private readonly Dictionary<string, LlamaAdapterHandle> _adapters = [];
     private readonly Dictionary<int, GgmlThreadpoolHandle> _pools = [];   // by size; those not attached sleep
     private ThreadTuner _tuner;
@@ -47,13 +51,15 @@ internal sealed unsafe class LlamaExecutor : IModelExecutor
     private string? _activeAdapter;
     private int _rowCount;
 
-    public LlamaExecutor(LlamaModel model, LlamaExecutorOptions options)
+    /// <param name="adapterPath">The GGUF file of an adapter, or null if there is none of that name. Called on the engine's thread.</param>
+    public LlamaExecutor(LlamaModel model, LlamaExecutorOptions options, Func<string, string?>? adapterPath = null)
     {
         Model = model;
+        _adapterPath = adapterPath ?? (_ => null);
         var type = options.KeyValueType ?? (model.IsSinglePrecision ? Llama.KeyValueType.F32 : Llama.KeyValueType.F16);
         var cells = ContextCells(model, type, options);
 
-        (MaxStepTokens, MaxRunning) = (options.StepTokens, options.MaxRunning);
+        (MaxStepTokens, MaxRunning, MaxAdapters) = (options.StepTokens, options.MaxRunning, options.MaxAdapters);
         var parameters = EngineNative.llama_context_default_params();
         parameters.n_ctx = cells;
         parameters.n_batch = parameters.n_ubatch = (uint)Math.Max(options.StepTokens, options.MaxRunning);
@@ -86,14 +92,32 @@ internal sealed unsafe class LlamaExecutor : IModelExecutor
     public int MaxStepTokens { get; }
     public int MaxStepRows { get; }
     public bool SharesPrefixes { get; }
-    public IReadOnlyCollection<string> Adapters => _adapters.Keys;
+    public int MaxAdapters { get; }
 
-    /// <summary>Loads a GGUF adapter, which is then known to steps by its name.</summary>
-    /// <exception cref="RefusedException">The file is no sound adapter, or not one for this model.</exception>
-    public void AddAdapter(string name, string path)
+    /// <summary>The file is checked again each time, since it may have been changed or lost.</summary>
+    public Error? LoadAdapter(string adapter)
     {
-        using (var adapter = GgufAdapter.Read(GgufFile.Open(path))) adapter.CheckFits(Model.File);
-        _adapters.Add(name, LlamaAdapterHandle.Load(Model.Handle, path));
+        if (_adapterPath(adapter) is not { } path) return new Error("adapter-removed", "the adapter was removed before the request was computed", "choose another model");
+        try
+        {
+            using (var file = GgufAdapter.Read(GgufFile.Open(path))) file.CheckFits(Model.File);
+            _adapters.Add(adapter, LlamaAdapterHandle.Load(Model.Handle, path));
+            return null;
+        }
+        catch (RefusedException e)
+        {
+            return e.Error;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)   // its message names the file, which is not the client's affair
+        {
+            return new Error("adapter-unreadable", "the adapter's file is gone or cannot be read any more", "add the adapter again");
+        }
+    }
+
+    public void UnloadAdapter(string adapter)
+    {
+        if (adapter == _activeAdapter) UseAdapter(null);
+        if (_adapters.Remove(adapter, out var handle)) handle.Dispose();
     }
 
     /// <summary>Changes how many threads a step may have.</summary>

@@ -23,6 +23,9 @@ internal sealed class LlamaModel : IDisposable
     }
 
     public string Path { get; }
+
+    /// <summary>What clients call it.</summary>
+    public string Name => System.IO.Path.GetFileNameWithoutExtension(Path);
     public LlamaModelHandle Handle { get; }
 
     /// <summary>The checked file; the weights stay mapped, not read.</summary>

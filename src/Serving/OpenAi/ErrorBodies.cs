@@ -55,10 +55,12 @@ internal static partial class ErrorBodies
 
     private static int Status(string code) => code switch
     {
-        "model-not-found" or "request-not-found" => StatusCodes.Status404NotFound,
+        "model-not-found" or "adapter-removed" or "request-not-found" => StatusCodes.Status404NotFound,
+        "not-the-owner" => StatusCodes.Status403Forbidden,
+        "adapter-exists" => StatusCodes.Status409Conflict,
         "engine-busy" => StatusCodes.Status429TooManyRequests,
         "engine-stopped" or "engine-failed" => StatusCodes.Status503ServiceUnavailable,
-        "cache-exhausted" => StatusCodes.Status500InternalServerError,
+        "cache-exhausted" or "adapter-unreadable" => StatusCodes.Status500InternalServerError,
         _ => StatusCodes.Status400BadRequest,
     };
 

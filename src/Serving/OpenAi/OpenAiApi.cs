@@ -19,13 +19,11 @@ internal static class OpenAiApi
         app.MapPost("/tokenize", context => TokenizeAsync(context, model));
 
         var loaded = model.Time.GetUtcNow().ToUnixTimeSeconds();
-        var models = model.Adapters.Prepend(model.Name).Select(name => new ModelList.Entry(name, loaded, "tokenmill")).ToArray();
-        app.MapGet("/v1/models", () => Results.Json(new ModelList(models), Json.Options));
-        app.MapGet("/v1/models/{id}", (string id) =>
-        {
-            model.AdapterOf(id);
-            return Results.Json(models.First(m => m.Id == id), Json.Options);
-        });
+        app.MapGet("/v1/models", () => Results.Json(new ModelList([.. Models()]), Json.Options));
+        app.MapGet("/v1/models/{id}", (string id) => Results.Json(Models().FirstOrDefault(m => m.Id == id) ?? throw model.Adapters.NotFound(id), Json.Options));
+
+        IEnumerable<ModelList.Entry> Models() =>
+            model.Adapters.All.Select(a => new ModelList.Entry(a.Name, a.AddedAt.ToUnixTimeSeconds(), "tokenmill")).Prepend(new ModelList.Entry(model.Name, loaded, "tokenmill"));
     }
 
     private static async Task TokenizeAsync(HttpContext context, ServedModel model)

@@ -132,6 +132,14 @@ public sealed class PrefixTree
         Discard(sequence, operations);
     }
 
+    /// <summary>Nothing under this adapter is of further use, but what running requests hold.</summary>
+    public void DropKept(string adapter, List<CacheOperation> operations)
+    {
+        foreach (var root in _roots.Where(r => r.Key.Adapter == adapter).Select(r => r.Value).ToList())
+            foreach (var sequence in _kept.Where(s => RootOf(s.Tail) == root).ToList())
+                Discard(sequence, operations);
+    }
+
     /// <summary>Evicts kept tokens, least recently used first, until that many more fit.</summary>
     /// <returns>False if running sequences leave too little room (what could be evicted is).</returns>
     public bool MakeRoom(int tokens, List<CacheOperation> operations)
@@ -209,6 +217,12 @@ public sealed class PrefixTree
     {
         for (; !node.IsRoot; node = node.Parent!)
             if (--node.Pins == 0) PinnedTokens -= node.Tokens.Length;
+    }
+
+    private static PrefixNode RootOf(PrefixNode node)
+    {
+        while (!node.IsRoot) node = node.Parent!;
+        return node;
     }
 
     private static HeldSequence AnyHolder(PrefixNode node)

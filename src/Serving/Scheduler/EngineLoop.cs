@@ -70,6 +70,9 @@ public sealed class EngineLoop : IDisposable
     /// <summary>Ends a request before the next step, wherever it is; does nothing if it has ended.</summary>
     public void Cancel(EngineRequest request) => TryPost(() => _scheduler.End(request, EndReason.Cancelled));
 
+    /// <summary>For an adapter under which no more requests come. <paramref name="done"/> is called when its last one has ended and nothing of it is left, if the engine lives so long.</summary>
+    public void RetireAdapter(string adapter, Action done) => TryPost(() => _scheduler.Retire(adapter, done));
+
     /// <summary>Does something on the engine's thread, between two steps.</summary>
     public Task<T> Call<T>(Func<T> work)
     {
@@ -202,6 +205,8 @@ public sealed class EngineLoop : IDisposable
         Metrics.Preemptions = _scheduler.Preemptions;
         Metrics.PrefixTokensAsked = _scheduler.PrefixTokensAsked;
         Metrics.PrefixTokensFound = _scheduler.PrefixTokensFound;
+        Metrics.AdaptersLoaded = _scheduler.Adapters.LoadedCount;
+        Metrics.AdapterLoads = _scheduler.Adapters.Loads;
     }
 
     private void Close(Error error)

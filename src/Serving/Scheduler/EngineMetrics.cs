@@ -29,6 +29,8 @@ public sealed class EngineMetrics
     public long Preemptions { get; internal set; }
     public long PrefixTokensAsked { get; internal set; }
     public long PrefixTokensFound { get; internal set; }
+    public int AdaptersLoaded { get; internal set; }
+    public long AdapterLoads { get; internal set; }
 
     internal void CountStep(int promptTokens)
     {

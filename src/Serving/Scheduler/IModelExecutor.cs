@@ -1,3 +1,5 @@
+using TokenMill.Shared.Domain;
+
 namespace TokenMill.Serving.Scheduler;
 
 /// <summary>
@@ -25,6 +27,16 @@ public interface IModelExecutor : IDisposable
 
     /// <summary>False where sequences can be neither forked nor truncated (recurrent models).</summary>
     bool SharesPrefixes { get; }
+
+    /// <summary>How many adapters may be loaded at once; at least one.</summary>
+    int MaxAdapters { get; }
+
+    /// <summary>Makes an adapter ready for steps. There is room for it: what has to go was unloaded before.</summary>
+    /// <returns>Why it cannot be loaded, or null.</returns>
+    Error? LoadAdapter(string adapter);
+
+    /// <summary>No step has this adapter until it is loaded again.</summary>
+    void UnloadAdapter(string adapter);
 
     StepOutcome Execute(StepPlan plan);
 

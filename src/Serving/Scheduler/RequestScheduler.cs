@@ -22,6 +22,7 @@ public sealed class RequestScheduler
     private readonly List<EngineRequest> _waiting = [];       // by ticket
     private readonly List<EngineRequest> _running = [];       // by ticket
     private readonly Dictionary<string, long> _lastStepOfAdapter = [];
+    private readonly Dictionary<string, Action> _retired = [];
     private StepPlan _plan = new(), _otherPlan = new();       // the one being made, and the one handed out last
     private long _tickets, _steps;
 
@@ -32,6 +33,7 @@ public sealed class RequestScheduler
         _options = options;
         _stepTokens = Math.Min(options.StepTokens, executor.MaxStepTokens);
         Tree = new PrefixTree(executor.CapacityTokens, executor.MaxSequences, executor.SharesPrefixes);
+        Adapters = new AdapterPlaces(executor);
     }
 
     /// <summary>A request has one more token.</summary>
@@ -41,6 +43,7 @@ public sealed class RequestScheduler
     public event Action<EngineRequest, EndReason>? Ended;
 
     public PrefixTree Tree { get; }
+    internal AdapterPlaces Adapters { get; }
     public int WaitingCount => _waiting.Count;
     public int RunningCount => _running.Count;
     public long Preemptions { get; private set; }
@@ -78,6 +81,15 @@ public sealed class RequestScheduler
         Release(request);
         Ended?.Invoke(request, reason);
         request.Consumer.OnEnded(reason, error);
+        if (request.Key.Adapter is { } adapter) ForgetIfUnused(adapter);
+    }
+
+    /// <summary>No more requests come under this adapter: what is kept of it goes now, the adapter itself with its last request; then <paramref name="done"/> is called.</summary>
+    public void Retire(string adapter, Action done)
+    {
+        _retired[adapter] = done;
+        Tree.DropKept(adapter, _plan.OperationList);
+        ForgetIfUnused(adapter);
     }
 
     public IReadOnlyList<EngineRequest> All() => [.. _running, .. _waiting];
@@ -203,12 +215,32 @@ public sealed class RequestScheduler
         else if (request.NewTokens >= request.MaxNewTokens) End(request, EndReason.Length);
     }
 
-    /// <summary>Moves requests from the queue into the running set, first come first served, as far as there is room.</summary>
+    private void ForgetIfUnused(string adapter)
+    {
+        if (!_retired.TryGetValue(adapter, out var done) || _running.Exists(r => r.Key.Adapter == adapter) || _waiting.Exists(r => r.Key.Adapter == adapter)) return;
+        _retired.Remove(adapter);
+        _lastStepOfAdapter.Remove(adapter);
+        Adapters.Unload(adapter);
+        done();
+    }
+
+    /// <summary>
+    /// Moves requests from the queue into the running set, first come first served, as far as there is room. One whose adapter has no place
+    /// is overtaken by others that have, but not by those that came much later: so it gets its place.
+    /// </summary>
     private void Admit()
     {
+        var lastToOvertake = long.MaxValue;
         for (var i = 0; i < _waiting.Count && _running.Count < _options.MaxRunning;)
         {
             var request = _waiting[i];
+            if (request.Ticket > lastToOvertake) break;
+            if (!Adapters.HasPlaceFor(request.Key.Adapter, _running))
+            {
+                lastToOvertake = Math.Min(lastToOvertake, request.Ticket + 2 * _options.MaxRunning);
+                i++;
+                continue;
+            }
             var (held, unpinned) = request.Consumer.WantsEveryPosition ? (0, 0) : Tree.Match(request.Key, request.Tokens);
             if (SharesWithOneBeingComputed(request, held))
             {
@@ -217,6 +249,11 @@ public sealed class RequestScheduler
             }
             var needed = request.TotalTokens - held + unpinned + _options.ReservedTokensPerRequest * _running.Count;
             if (_running.Count > 0 && Tree.PinnedTokens + needed > Tree.CapacityTokens) break;
+            if (Adapters.Load(request.Key.Adapter, _running) is { } error)
+            {
+                End(request, EndReason.Failed, error);
+                continue;
+            }
             if (!Start(request)) break;
             _waiting.RemoveAt(i);
         }
@@ -307,7 +344,7 @@ public sealed class RequestScheduler
     {
         if (request.Sequence is not { } sequence) return;
         request.Sequence = null;
-        if (request.Consumer.WantsEveryPosition) Tree.Drop(sequence, _plan.OperationList);
+        if (request.Consumer.WantsEveryPosition || request.Key.Adapter is { } adapter && _retired.ContainsKey(adapter)) Tree.Drop(sequence, _plan.OperationList);
         else Tree.Keep(sequence, _plan.OperationList);
     }
 

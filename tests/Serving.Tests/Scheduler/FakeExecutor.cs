@@ -1,4 +1,5 @@
 using TokenMill.Serving.Scheduler;
+using TokenMill.Shared.Domain;
 
 namespace TokenMill.Serving.Tests.Scheduler;
 
@@ -20,6 +21,14 @@ internal sealed class FakeExecutor(int capacityTokens, int maxSequences = 12, in
     public int MaxStepTokens { get; init; } = 64;
     public int MaxStepRows { get; init; } = 64;
     public bool SharesPrefixes { get; init; } = true;
+
+    public int MaxAdapters { get; init; } = 16;
+
+    /// <summary>An adapter that cannot be loaded.</summary>
+    public string? BrokenAdapter { get; init; }
+
+    public List<string> LoadedAdapters { get; } = [];
+    public int AdapterLoads { get; private set; }
 
     /// <summary>The logits depend on so many of the last tokens: with few, answers begin to repeat themselves.</summary>
     public int Memory { get; init; } = int.MaxValue;
@@ -45,6 +54,7 @@ internal sealed class FakeExecutor(int capacityTokens, int maxSequences = 12, in
         Assert.InRange(plan.TokenCount, 0, MaxStepTokens);
         Assert.Equal(plan.Parts.Count, plan.Parts.Select(p => p.Sequence).Distinct().Count());
         Assert.InRange(plan.RowCount, 0, MaxStepRows);
+        if (plan.Adapter is { } adapter) Assert.Contains(adapter, LoadedAdapters);
         Log.Add((plan.Adapter, plan.TokenCount));
         _rows.Clear();
         foreach (var part in plan.Parts)
@@ -65,6 +75,18 @@ internal sealed class FakeExecutor(int capacityTokens, int maxSequences = 12, in
         Assert.InRange(UsedCells, 0, capacityTokens);
         return StepOutcome.Computed;
     }
+
+    public Error? LoadAdapter(string adapter)
+    {
+        Assert.DoesNotContain(adapter, LoadedAdapters);
+        Assert.InRange(LoadedAdapters.Count, 0, MaxAdapters - 1);
+        if (adapter == BrokenAdapter) return new Error("adapter-broken", "it is broken", "take another");
+        AdapterLoads++;
+        LoadedAdapters.Add(adapter);
+        return null;
+    }
+
+    public void UnloadAdapter(string adapter) => Assert.True(LoadedAdapters.Remove(adapter));
 
     public ReadOnlySpan<float> Logits(int row) => _rows[row];
 

@@ -18,6 +18,7 @@ public sealed class RequestSchedulerTests(ITestOutputHelper output)
                 MaxStepRows = random.Next(6, 16),
                 SharesPrefixes = seed % 10 != 0,
                 Memory = seed % 3 == 0 ? 1 : int.MaxValue,
+                MaxAdapters = random.Next(1, 4),
                 FailingSteps = [.. Enumerable.Range(0, random.Next(6)).Select(_ => random.Next(1, 120))],
             };
             var options = new SchedulerOptions
@@ -41,7 +42,7 @@ public sealed class RequestSchedulerTests(ITestOutputHelper output)
                 {
                     int[] prompt = [.. prefixes[random.Next(3)], .. Prompt(random, random.Next(1, 20))];
                     var maxNew = random.Next(1, 60 - prompt.Length + 1);
-                    var adapter = random.Next(3) switch { 0 => "a", 1 => "bb", _ => null };
+                    var adapter = random.Next(6) switch { < 3 and var n => "aaa"[..(n + 1)], _ => null };
                     var (request, consumer) = Requests.Greedy(prompt, maxNew, adapter, random.Next(2) == 0 ? "x" : "y");
                     Assert.Null(RequestScheduler.Unservable(request, executor));
                     all.Add((request, consumer, prompt, maxNew, adapter));
@@ -211,6 +212,67 @@ public sealed class RequestSchedulerTests(ITestOutputHelper output)
         foreach (var adapter in new[] { "a", "bb", null }) scheduler.Submit(Requests.Greedy(WithoutEnd(executor, 40, adapter), 30, adapter).Request);
         while (scheduler.RunningCount + scheduler.WaitingCount > 0 || executor.Steps == 0) scheduler.Step(executor);
         foreach (var window in executor.Log.Take(60).Chunk(3)) Assert.Equal(3, window.Select(s => s.Adapter).Distinct().Count());
+    }
+
+    [Fact]
+    public void MoreAdaptersThanPlaces_TakeTurnsInMemory_AndOthersDoNotStarveOne()
+    {
+        var executor = new FakeExecutor(capacityTokens: 4_000, maxSequences: 64) { MaxAdapters = 2 };
+        var scheduler = new RequestScheduler(executor, new SchedulerOptions { MaxRunning = 4 });
+        var random = new Random(4);
+        var all = Enumerable.Range(0, 48).Select(i => (Prompt: Prompt(random, 10), Adapter: new string('a', i % 16 + 1))).ToList();
+        var answers = all.ConvertAll(r => Requests.Greedy(r.Prompt, 20, r.Adapter));
+        foreach (var (request, _) in answers) scheduler.Submit(request);
+        while (scheduler.Step(executor)) { }
+        Assert.All(all.Zip(answers), r => Assert.Equal(Requests.Alone(executor, r.First.Prompt, 20, r.First.Adapter), r.Second.Consumer.Tokens));
+        output.WriteLine($"{executor.AdapterLoads} loads for 48 requests under 16 adapters, 2 in memory");
+
+        // Two popular adapters keep both places busy for ever; a third one gets its turn all the same.
+        var rare = Requests.Greedy(WithoutEnd(executor, 20, "cc"), 20, "cc");
+        for (var step = 0; rare.Consumer.Ends.Count == 0; step++)
+        {
+            Assert.True(step < 500, "the rare adapter starves");
+            if (step == 10) scheduler.Submit(rare.Request);
+            if (scheduler.WaitingCount < 4) scheduler.Submit(Requests.Greedy(Prompt(random, 5), 20, step % 2 == 0 ? "a" : "bbb").Request);
+            scheduler.Step(executor);
+        }
+    }
+
+    [Fact]
+    public void Adapter_ThatCannotBeLoaded_FailsItsRequestsOnly()
+    {
+        var executor = new FakeExecutor(capacityTokens: 1_000) { BrokenAdapter = "bad" };
+        var scheduler = new RequestScheduler(executor, new SchedulerOptions());
+        var prompt = WithoutEnd(executor, 10, "a");
+        var (bad, good) = (Requests.Greedy(prompt, 10, "bad"), Requests.Greedy(prompt, 10, "a"));
+        foreach (var (request, _) in new[] { bad, good }) scheduler.Submit(request);
+        while (scheduler.Step(executor)) { }
+        Assert.Equal((EndReason.Failed, "adapter-broken"), (Assert.Single(bad.Consumer.Ends), bad.Consumer.Error!.Code));
+        Assert.Equal(Requests.Alone(executor, prompt, 10, "a"), good.Consumer.Tokens);
+    }
+
+    [Fact]
+    public void RetiredAdapter_ItsRequestsFinish_ThenNothingOfItIsLeft()
+    {
+        var executor = new FakeExecutor(capacityTokens: 1_000);
+        var scheduler = new RequestScheduler(executor, new SchedulerOptions { MaxRunning = 2 });
+        var prompt = WithoutEnd(executor, 20, "a");
+        var (kept, other) = (Requests.Greedy(prompt, 5, "a"), Requests.Greedy(prompt, 20, "bb"));
+        foreach (var (request, _) in new[] { kept, other }) scheduler.Submit(request);
+        while (scheduler.Step(executor)) { }
+        var heldByOther = prompt.Length + 20 - 1;
+        Assert.Equal(heldByOther + prompt.Length + 5 - 1, scheduler.Tree.UsedTokens);
+
+        var done = 0;
+        var late = Enumerable.Range(0, 3).Select(_ => Requests.Greedy(prompt, 20, "a")).ToList();      // two run, one waits
+        foreach (var (request, _) in late) scheduler.Submit(request);
+        scheduler.Step(executor);
+        scheduler.Retire("a", () => done++);
+        Assert.Equal(0, done);
+        while (scheduler.Step(executor)) { }
+        Assert.All(late, r => Assert.Equal(Requests.Alone(executor, prompt, 20, "a"), r.Consumer.Tokens));
+        Assert.Equal((1, heldByOther, heldByOther), (done, scheduler.Tree.UsedTokens, executor.UsedCells));
+        Assert.Equal(["bb"], executor.LoadedAdapters);
     }
 
     [Fact]

@@ -146,7 +146,7 @@ internal sealed unsafe class LlamaExecutor : IModelExecutor
     {
         if (plan.TokenCount > MaxStepTokens) throw new ArgumentException($"{plan.TokenCount} tokens in a step of at most {MaxStepTokens}");
         if (plan.RowCount > MaxStepRows) throw new ArgumentException($"{plan.RowCount} rows of logits in a step of at most {MaxStepRows}");
-        foreach (var operation in plan.Operations) Apply(operation);
+        for (var i = 0; i < plan.Operations.Count; i++) Apply(plan.Operations[i]);
         if (plan.TokenCount == 0) return StepOutcome.Computed;
         UseAdapter(plan.Adapter);
         return Decode(Fill(plan), counts: true) switch
@@ -236,8 +236,9 @@ internal sealed unsafe class LlamaExecutor : IModelExecutor
         var batch = _batch;
         batch.n_tokens = 0;
         _rowCount = 0;
-        foreach (var part in plan.Parts)
+        for (var p = 0; p < plan.Parts.Count; p++)
         {
+            var part = plan.Parts[p];
             var tokens = part.Tokens.Span;
             for (var i = 0; i < tokens.Length; i++)
             {

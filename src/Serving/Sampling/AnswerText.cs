@@ -18,8 +18,10 @@ public sealed class AnswerText(IReadOnlyList<string> stopStrings)
     public int Held => _held.Length;
 
     /// <summary>Takes the bytes of a token and gives the text that is certain by now, possibly none.</summary>
-    public string Append(ReadOnlySpan<byte> bytes)
+    /// <param name="text">The same as text, where it is whole characters: given back if it can be sent as it is, so that most tokens make no garbage.</param>
+    public string Append(ReadOnlySpan<byte> bytes, string? text = null)
     {
+        if (text is not null && stopStrings.Count == 0 && _held.Length == 0 && _decoder.GetCharCount([], flush: true) == 0) return text;
         Span<char> chars = stackalloc char[256];
         while (bytes.Length > 0)
         {
@@ -29,15 +31,15 @@ public sealed class AnswerText(IReadOnlyList<string> stopStrings)
         }
         if (stopStrings.Count == 0) return Take(_held.Length);
 
-        var text = _held.ToString();
+        var held = _held.ToString();
         var stop = -1;
         foreach (var candidate in stopStrings)
         {
-            var at = text.IndexOf(candidate, StringComparison.Ordinal);
+            var at = held.IndexOf(candidate, StringComparison.Ordinal);
             if (at >= 0 && (stop < 0 || at < stop)) stop = at;
         }
         Stopped = stop >= 0;
-        return Take(Stopped ? stop : text.Length - LongestBeginningAtEnd(text));
+        return Take(Stopped ? stop : held.Length - LongestBeginningAtEnd(held));
     }
 
     /// <summary>The answer ended otherwise: what was held back is text. Bytes of an unfinished character are dropped.</summary>

@@ -16,20 +16,23 @@ internal sealed class Sampler(SamplingOptions options, int vocabularySize, Gramm
     /// <summary>No token of the vocabulary is allowed.</summary>
     public const int None = -1;
 
-    private readonly float[] _scores = new float[vocabularySize];
     private readonly List<(int Token, float Probability)> _candidates = [];
+    private readonly PriorityQueue<int, (float Score, int)> _best = new();
     private readonly Dictionary<int, int> _answered = [];
     private readonly bool _penalises = options.FrequencyPenalty != 0 || options.PresencePenalty != 0 || options.RepetitionPenalty != 1;
     private ulong _random = unchecked((ulong)(options.Seed ?? System.Random.Shared.NextInt64()));
+
+    /// <summary>As wide as the vocabulary; the likeliest token is found without it.</summary>
+    private float[] Scores => field ??= new float[vocabularySize];
 
     public int Sample(ReadOnlySpan<float> logits)
     {
         var token = Choose(Adjust(logits));
         if (grammar is not null && !grammar.Allows(token))
         {
-            if (Adjust(logits) == logits) logits.CopyTo(_scores);
-            if (!grammar.Mask(_scores)) return None;
-            token = Choose(_scores);
+            if (Adjust(logits) == logits) logits.CopyTo(Scores);
+            if (!grammar.Mask(Scores)) return None;
+            token = Choose(Scores);
         }
         grammar?.Accept(token);
         if (_penalises) _answered[token] = _answered.GetValueOrDefault(token) + 1;
@@ -39,33 +42,33 @@ internal sealed class Sampler(SamplingOptions options, int vocabularySize, Gramm
     private ReadOnlySpan<float> Adjust(ReadOnlySpan<float> logits)
     {
         if (!_penalises && options.LogitBias.Count == 0) return logits;
-        logits.CopyTo(_scores);
+        logits.CopyTo(Scores);
         foreach (var (token, count) in _answered)
         {
-            ref var score = ref _scores[token];
+            ref var score = ref Scores[token];
             score = (float)(score > 0 ? score / options.RepetitionPenalty : score * options.RepetitionPenalty);
             score -= (float)(count * options.FrequencyPenalty + options.PresencePenalty);
         }
-        foreach (var (token, bias) in options.LogitBias) _scores[token] += (float)bias;
-        return _scores;
+        foreach (var (token, bias) in options.LogitBias) Scores[token] += (float)bias;
+        return Scores;
     }
 
     private int Choose(ReadOnlySpan<float> scores)
     {
         if (options.Temperature <= 0) return TensorPrimitives.IndexOfMax(scores);
         // Subtracting the maximum first keeps a tiny temperature from overflowing.
-        TensorPrimitives.Subtract(scores, TensorPrimitives.Max(scores), _scores);
-        TensorPrimitives.Multiply(_scores, (float)(1 / options.Temperature), _scores);
-        TensorPrimitives.SoftMax(_scores, _scores);
+        TensorPrimitives.Subtract(scores, TensorPrimitives.Max(scores), Scores);
+        TensorPrimitives.Multiply(Scores, (float)(1 / options.Temperature), Scores);
+        TensorPrimitives.SoftMax(Scores, Scores);
         return options is { TopK: <= 0, TopP: >= 1, MinP: <= 0 } ? DrawFromAll() : DrawFromCandidates();
     }
 
     private int DrawFromAll()
     {
-        var left = NextUniform() * TensorPrimitives.Sum(_scores);
-        for (var token = 0; token < _scores.Length; token++)
-            if ((left -= _scores[token]) < 0) return token;
-        return TensorPrimitives.IndexOfMax(_scores);           // rounding ate the rest
+        var left = NextUniform() * TensorPrimitives.Sum(Scores);
+        for (var token = 0; token < Scores.Length; token++)
+            if ((left -= Scores[token]) < 0) return token;
+        return TensorPrimitives.IndexOfMax(Scores);           // rounding ate the rest
     }
 
     private int DrawFromCandidates()
@@ -94,30 +97,29 @@ internal sealed class Sampler(SamplingOptions options, int vocabularySize, Gramm
     private void Gather()
     {
         _candidates.Clear();
-        var least = options.MinP * TensorPrimitives.Max(_scores);
+        var least = options.MinP * TensorPrimitives.Max(Scores);
         if (options.TopK > 0)
         {
-            var best = new PriorityQueue<int, (float, int)>();
-            for (var token = 0; token < _scores.Length; token++)
+            for (var token = 0; token < Scores.Length; token++)
             {
-                if (_scores[token] < least) continue;
-                if (best.Count < options.TopK) best.Enqueue(token, (_scores[token], -token));
-                else best.EnqueueDequeue(token, (_scores[token], -token));
+                if (Scores[token] < least) continue;
+                if (_best.Count < options.TopK) _best.Enqueue(token, (Scores[token], -token));
+                else _best.EnqueueDequeue(token, (Scores[token], -token));
             }
-            foreach (var (token, _) in best.UnorderedItems) _candidates.Add((token, _scores[token]));
+            while (_best.TryDequeue(out var token, out var place)) _candidates.Add((token, place.Score));
             return;
         }
-        if (options.TopP < 1) least = Math.Max(least, (1 - options.TopP) / _scores.Length);
-        least = Math.Min(least, TensorPrimitives.Max(_scores));   // the likeliest always stays
-        for (var token = 0; token < _scores.Length; token++)
-            if (_scores[token] >= least) _candidates.Add((token, _scores[token]));
+        if (options.TopP < 1) least = Math.Max(least, (1 - options.TopP) / Scores.Length);
+        least = Math.Min(least, TensorPrimitives.Max(Scores));   // the likeliest always stays
+        for (var token = 0; token < Scores.Length; token++)
+            if (Scores[token] >= least) _candidates.Add((token, Scores[token]));
     }
 
     private void CutNucleus()
     {
         var all = 0.0;
         if (options.TopK > 0) foreach (var (_, probability) in _candidates) all += probability;
-        else all = TensorPrimitives.Sum(_scores);
+        else all = TensorPrimitives.Sum(Scores);
         var (sum, kept) = (0.0, 0);
         while (kept < _candidates.Count && (kept == 0 || sum < options.TopP * all)) sum += _candidates[kept++].Probability;
         _candidates.RemoveRange(kept, _candidates.Count - kept);

@@ -78,7 +78,7 @@ internal sealed class TextGeneration(LlamaVocabulary vocabulary, GenerationOptio
         if (!vocabulary.IsControl(token) || options.VisibleControls.Contains(token))
         {
             if (options.TopLogprobs is { } top) _unsent.Enqueue((_textSent + _text.Held, TokenLogprob.Of(logits, token, top)));
-            Send(_text.Append(vocabulary.Piece(token)));
+            Send(_text.Append(vocabulary.Piece(token), vocabulary.Text(token)));
         }
         return _text.Stopped || _grammar is { MustEnd: true } ? Decision.End(token) : Decision.Continue(token);
     }

@@ -14,8 +14,9 @@ public sealed class Histogram(params double[] upperBounds)
 
     public void Observe(TimeSpan time)
     {
-        var index = Array.FindIndex(upperBounds, bound => time.TotalSeconds <= bound);
+        var index = 0;
+        while (index < upperBounds.Length && time.TotalSeconds > upperBounds[index]) index++;
         Volatile.Write(ref _sum, _sum + time.TotalSeconds);
-        Interlocked.Increment(ref _counts[index < 0 ? upperBounds.Length : index]);
+        Interlocked.Increment(ref _counts[index]);
     }
 }

@@ -149,7 +149,7 @@ public sealed class RequestScheduler
         _lastStepOfAdapter[adapter ?? ""] = ++_steps;
 
         var guesses = MostGuesses(adapter);
-        foreach (var request in RunningUnder(adapter, answering: true))
+        for (var request = NextUnder(adapter, answering: true, 0); request is not null; request = NextUnder(adapter, answering: true, request.Ticket))
         {
             var before = _plan.TokenCount;
             var guessed = guesses > 0 ? request.Guess(guesses) : 0;
@@ -158,8 +158,8 @@ public sealed class RequestScheduler
         }
         var answers = _plan.TokenCount;
         var budget = answers == 0 ? _stepTokens : Math.Min(_stepTokens, answers + _options.PromptTokensBesideAnswers);
-        foreach (var request in RunningUnder(adapter, answering: false))
-            if (_plan.TokenCount < budget) Place(request, budget - _plan.TokenCount);
+        for (var request = NextUnder(adapter, answering: false, 0); request is not null && _plan.TokenCount < budget; request = NextUnder(adapter, answering: false, request.Ticket))
+            Place(request, budget - _plan.TokenCount);
     }
 
     /// <summary>How many guessed tokens a step may have beside the answers, so that it stays cheap and everybody finds a row of logits.</summary>
@@ -297,11 +297,12 @@ public sealed class RequestScheduler
         long LastStep(string? adapter) => _lastStepOfAdapter.GetValueOrDefault(adapter ?? "");
     }
 
-    /// <summary>By age. A request that is preempted meanwhile is left out.</summary>
-    private IEnumerable<EngineRequest> RunningUnder(string? adapter, bool answering)
+    /// <summary>The next one by age, found by its ticket since requests are preempted meanwhile. A loop, since an iterator or a closure would be garbage in every step.</summary>
+    private EngineRequest? NextUnder(string? adapter, bool answering, long afterTicket)
     {
-        for (var ticket = 0L; _running.Find(r => r.Ticket > ticket && r.Key.Adapter == adapter && r.IsAnswering == answering) is { } request; ticket = request.Ticket)
-            yield return request;
+        foreach (var request in _running)
+            if (request.Ticket > afterTicket && request.Key.Adapter == adapter && request.IsAnswering == answering) return request;
+        return null;
     }
 
     /// <summary>

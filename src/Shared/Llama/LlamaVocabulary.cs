@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Text;
+using System.Text.Unicode;
 using TokenMill.Shared.Domain;
 using TokenMill.Shared.Formats.Gguf;
 using TokenMill.Shared.Llama.Native;
@@ -23,6 +24,7 @@ public sealed unsafe class LlamaVocabulary : IDisposable
     private readonly nint _vocab;
     private readonly bool _firstSpaceIsAdded;
     private readonly byte[]?[] _pieces;
+    private readonly string?[] _texts;
     private readonly bool[] _endOfGeneration;
 
     private LlamaVocabulary(LlamaModelHandle model, bool ownsModel)
@@ -38,6 +40,7 @@ public sealed unsafe class LlamaVocabulary : IDisposable
         // SentencePiece models put a space before the first word; decoding takes it off again.
         _firstSpaceIsAdded = Metadata("tokenizer.ggml.model") == "llama" && Metadata("tokenizer.ggml.add_space_prefix") != "false";
         _pieces = new byte[]?[Count];
+        _texts = new string?[Count];
         _endOfGeneration = new bool[Count];
         for (var id = 0; id < Count; id++) _endOfGeneration[id] = LlamaNative.llama_vocab_is_eog(_vocab, id);
     }
@@ -114,6 +117,13 @@ public sealed unsafe class LlamaVocabulary : IDisposable
         ArgumentOutOfRangeException.ThrowIfNegative(id);
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(id, Count);
         return _pieces[id] ??= ReadPiece(id);
+    }
+
+    /// <summary>The text of one token, always the same object; null where it is a part of a character.</summary>
+    public string? Text(int id)
+    {
+        var piece = Piece(id);
+        return _texts[id] ?? (Utf8.IsValid(piece) ? _texts[id] = Encoding.UTF8.GetString(piece) : null);
     }
 
     /// <summary>True for every token that ends an answer (end of text, end of turn, …).</summary>

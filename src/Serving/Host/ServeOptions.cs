@@ -19,6 +19,9 @@ internal sealed record ServeOptions
     /// <summary>Answer tokens of a step up to which guesses are tried; 0: never.</summary>
     public int GuessedStepTokens { get; init; } = new SchedulerOptions().GuessedStepTokens;
 
+    /// <summary>The type of weights is chosen by measurement on this machine, instead of taken as the file has it.</summary>
+    public bool ChoosesType { get; init; }
+
     /// <summary>What every request must bring as its bearer token; null: anyone may ask.</summary>
     public string? Secret { get; init; }
 
@@ -47,6 +50,7 @@ internal sealed record ServeOptions
             Secret = arguments.Option("--api-key") ?? Environment.GetEnvironmentVariable(SecretVariable) switch { "" => null, var secret => secret },
             MaxWaiting = Positive(arguments, "--queue") ?? new SchedulerOptions().MaxWaiting,
             GuessedStepTokens = AtLeast(0, arguments, "--lookup") ?? new SchedulerOptions().GuessedStepTokens,
+            ChoosesType = arguments.Option("--type") switch { null => false, "auto" => true, var other => throw new UsageException($"--type is auto, not '{other}'; quantize makes a file of another type") },
             ParentPipe = arguments.Flag("--parent-pipe"),
             Executor = executor,
             ModelPath = arguments.Positional("MODEL"),

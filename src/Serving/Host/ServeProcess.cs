@@ -3,8 +3,11 @@ using System.Net.Sockets;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using TokenMill.Serving.OpenAi;
+using TokenMill.Serving.Quantization;
 using TokenMill.Serving.Scheduler;
+using TokenMill.Shared;
 using TokenMill.Shared.Domain;
+using TokenMill.Shared.Llama;
 
 namespace TokenMill.Serving.Host;
 
@@ -21,11 +24,12 @@ internal sealed class ServeProcess(ServeOptions options, StartReport report)
     {
         try
         {
+            var path = options.ChoosesType ? await ChooseWeightsAsync(cancellationToken) : options.ModelPath;
             IServed model;
             using (CrashLine.Watch(new Error("native-crash", $"llama.cpp ended the process while it loaded {Path.GetFileName(options.ModelPath)}", "the model file or the machine is at fault: try another file of this model")))
                 model = ServedEmbeddings.IsFor(options.ModelPath)
                     ? ServedEmbeddings.Load(options, report.Loading)
-                    : ServedModel.Load(options.ModelPath, options.Adapters, options.Executor, new SchedulerOptions { MaxWaiting = options.MaxWaiting, GuessedStepTokens = options.GuessedStepTokens }, report.Loading);
+                    : ServedModel.Load(path, options.Adapters, options.Executor, new SchedulerOptions { MaxWaiting = options.MaxWaiting, GuessedStepTokens = options.GuessedStepTokens }, report.Loading);
             using (model) await ServeAsync(model, cancellationToken);
         }
         catch (RefusedException e)
@@ -38,6 +42,18 @@ internal sealed class ServeProcess(ServeOptions options, StartReport report)
             report.Failed(new Error("file-error", e.Message, "check the path, its rights and the free space"));
             throw;
         }
+    }
+
+    /// <summary>The given file, or the variant of it that serves best here.</summary>
+    private async Task<string> ChooseWeightsAsync(CancellationToken cancellationToken)
+    {
+        ModelPath.Require(options.ModelPath);
+        if (ServedEmbeddings.IsFor(options.ModelPath)) throw new RefusedException("type-not-measurable", "an embedding model writes no text whose speed could be measured", "leave out --type");
+        var trial = new WeightTypeTrial(options.ModelPath, Installation.SampleDataset, options.Executor.Threads, Installation.Cache, Console.Error.WriteLine);
+        var (choice, path) = await trial.RunAsync(cancellationToken);
+        report.Chose(choice);
+        if (!choice.IsFileType) Console.Error.WriteLine($"weights: to keep them as a file: ./run quantize {options.ModelPath} --types {choice.Type} --data {Installation.SampleDataset} --out DIR");
+        return path;
     }
 
     private async Task ServeAsync(IServed model, CancellationToken cancellationToken)

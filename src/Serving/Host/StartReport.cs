@@ -1,3 +1,4 @@
+using TokenMill.Serving.Quantization;
 using TokenMill.Shared;
 using TokenMill.Shared.Domain;
 
@@ -15,6 +16,13 @@ internal sealed class StartReport(Action<string>? url = null)
         if (url is not null || tenths <= _tenths) return;
         _tenths = tenths;
         WriteLine(new { Type = "loading", Progress = tenths / 10.0 });
+    }
+
+    /// <summary>Which weights are served, and why.</summary>
+    public void Chose(WeightTypeChoice choice)
+    {
+        if (url is null) WriteLine(new { Type = "weights", choice.FileType, WeightType = choice.Type, choice.Why, choice.Report });
+        Console.Error.WriteLine($"weights: {choice.Why}");
     }
 
     public void Ready(string address)

@@ -21,6 +21,10 @@ internal static class CpuPlugin
 
     private static readonly Lock Gate = new();
     private static bool _loaded;
+    private static string? _plugin;
+
+    /// <summary>What results measured on this machine depend on: its processor, llama.cpp's version and the chosen plugin.</summary>
+    public static string Fingerprint => $"{Machine(_plugin is null ? [] : [_plugin])} {Environment.ProcessorCount}";
 
     private sealed record Choice(string Machine, string Plugin, string Sha256);
 
@@ -39,6 +43,7 @@ internal static class CpuPlugin
     /// <summary>Loads llama.cpp with this plugin.</summary>
     public static void LoadOnly(string pluginPath)
     {
+        _plugin = pluginPath;
         LlamaLibrary.LoadFor(typeof(CpuPlugin).Assembly);
         EngineNative.llama_backend_init();
         if (EngineNative.ggml_backend_load(pluginPath) == 0)

@@ -42,6 +42,11 @@ internal static class PrecisionTexts
             if (content["messages"] is null) throw new RefusedException("not-sequences", $"row {row.Row} is a pair of answers in tokens", "give single sequences");
             return model.Encoder.Examples(content);
         }
+        catch (RefusedException e) when (e.Error.Code == "no-chat-template")      // it knows no conversations: what they say is text to it
+        {
+            var text = string.Join('\n', content["messages"]!.AsArray().Select(m => m!["content"]).OfType<JsonValue>().Select(c => c.ToString()));
+            return [Whole(model.Vocabulary.Tokenize(text, addSpecial: true, parseSpecial: false))];
+        }
         catch (TemplateException e)
         {
             throw new RefusedException(new Error("template-refused", $"row {row.Row}: the model's chat template does not take it: {e.Message}", "change the row, or take other data"), e);

@@ -29,7 +29,7 @@ internal sealed class PrecisionTrial(string modelPath, string dataPath, string f
             try
             {
                 progress($"{type}: writing");
-                Write(path, type);
+                Write(modelPath, path, type, threads);
                 using var model = Load(path);
                 variants.Add(await MeasureAsync(model, type, keep ? path : null, path, new PrecisionScoring(distributions, isOriginal: false), examples, prompt, cancellationToken));
             }
@@ -57,7 +57,7 @@ internal sealed class PrecisionTrial(string modelPath, string dataPath, string f
     private ServedModel Load(string path) => ServedModel.Load(path, [], new LlamaExecutorOptions { ContextTokens = _context, MaxRunning = 1, Threads = threads });
 
     /// <summary>Written beside its name first, so that what has the name is whole.</summary>
-    private void Write(string path, string type)
+    public static void Write(string modelPath, string path, string type, int threads)
     {
         var draft = $"{path}.{Guid.NewGuid():N}.tmp";
         try

@@ -1,6 +1,7 @@
 using System.Net.Http.Headers;
 using System.Net.Http.Json;
 using System.Net.ServerSentEvents;
+using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using TokenMill.Serving.Commands;
@@ -21,7 +22,7 @@ internal sealed class LoadClient : IDisposable
 
     public LoadClient(Uri server, string? apiKey, TimeProvider time)
     {
-        _time = time;
+        (_time, _start) = (time, time.GetTimestamp());
         _http = new HttpClient { BaseAddress = ChatClient.ApiRoot(server), Timeout = Timeout.InfiniteTimeSpan };
         if (apiKey is not null) _http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", apiKey);
     }
@@ -62,7 +63,7 @@ internal sealed class LoadClient : IDisposable
         async Task<RequestTimes> RequestAsync(int index, double arrival)
         {
             var request = new ChatCompletionRequest { Messages = prompts[index], Model = model, Stream = true, StreamOptions = new() { IncludeUsage = true }, MaxTokens = plan.MaxTokens, Temperature = 0, Seed = plan.Seed };
-            var times = await AskAsync(request, plan.IgnoreEos, arrival, cancellationToken);
+            var times = await AskAsync(Body(request, plan.IgnoreEos), arrival, cancellationToken);
             free?.Release();
             progress(Interlocked.Increment(ref ended));
             return times;
@@ -71,17 +72,19 @@ internal sealed class LoadClient : IDisposable
 
     public void Dispose() => _http.Dispose();
 
-    private double Now => _time.GetElapsedTime(_start).TotalSeconds;
+    /// <summary>Seconds since the test began.</summary>
+    public double Now => _time.GetElapsedTime(_start).TotalSeconds;
 
-    private async Task<RequestTimes> AskAsync(ChatCompletionRequest request, bool ignoreEos, double arrival, CancellationToken cancellationToken)
+    /// <summary>One streamed chat, beginning at <paramref name="arrival"/>. What goes wrong is told by <see cref="RequestTimes.Failure"/>.</summary>
+    public async Task<RequestTimes> AskAsync(JsonObject body, double arrival, CancellationToken cancellationToken)
     {
-        var (chunks, prompt, output) = (new List<double>(), 0, (int?)null);
+        var (chunks, text, prompt, output) = (new List<double>(), new StringBuilder(), 0, (int?)null);
         using var patience = new CancellationTokenSource(Patience, _time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(patience.Token, cancellationToken);
         string? failure = null;
         try
         {
-            using var message = new HttpRequestMessage(HttpMethod.Post, "chat/completions") { Content = JsonContent.Create(Body(request, ignoreEos)) };
+            using var message = new HttpRequestMessage(HttpMethod.Post, "chat/completions") { Content = JsonContent.Create(body) };
             using var response = await _http.SendAsync(message, HttpCompletionOption.ResponseHeadersRead, either.Token);
             if (response.IsSuccessStatusCode) await ReadAsync(response);
             else failure = $"http-{(int)response.StatusCode}";
@@ -98,7 +101,7 @@ internal sealed class LoadClient : IDisposable
         {
             failure = "stream-error";
         }
-        return new RequestTimes(arrival, chunks, Now, prompt, output ?? chunks.Count, failure ?? (chunks.Count == 0 ? "no-tokens" : null));
+        return new RequestTimes(arrival, chunks, Now, prompt, output ?? chunks.Count, failure ?? (chunks.Count == 0 ? "no-tokens" : null)) { Text = text.ToString() };
 
         async Task ReadAsync(HttpResponseMessage response)
         {
@@ -109,7 +112,7 @@ internal sealed class LoadClient : IDisposable
                 using var data = JsonDocument.Parse(item.Data);
                 if (data.RootElement.TryGetProperty("usage", out var usage) && usage.ValueKind == JsonValueKind.Object)
                     (prompt, output) = (usage.GetProperty("prompt_tokens").GetInt32(), usage.GetProperty("completion_tokens").GetInt32());
-                if (HoldsText(data.RootElement.GetProperty("choices"))) chunks.Add(Now);
+                if (HoldsText(data.RootElement.GetProperty("choices"), text)) chunks.Add(Now);
             }
             failure = "stream-error";                          // it ended without [DONE]
         }
@@ -124,10 +127,11 @@ internal sealed class LoadClient : IDisposable
         return body;
     }
 
-    private static bool HoldsText(JsonElement choices)
+    private static bool HoldsText(JsonElement choices, StringBuilder content)
     {
         if (choices.GetArrayLength() == 0) return false;
         var delta = choices[0].GetProperty("delta");
+        if (delta.TryGetProperty("content", out var piece) && piece.ValueKind == JsonValueKind.String) content.Append(piece.GetString());
         return Has("content") || Has("reasoning_content") || delta.TryGetProperty("tool_calls", out var calls) && calls.ValueKind == JsonValueKind.Array;
 
         bool Has(string name) => delta.TryGetProperty(name, out var text) && text.ValueKind == JsonValueKind.String && text.GetString()!.Length > 0;

@@ -63,7 +63,8 @@ internal sealed record LoadPlan
         return conversations.Count > 0 ? conversations : throw new RefusedException("no-conversations", $"{path} holds no conversation with an answer", "see ./run validate");
     }
 
-    private static string Text(Random random, int words) => string.Join(' ', Enumerable.Range(0, words).Select(_ => Words[random.Next(Words.Length)]));
+    /// <summary>Made-up text: each word is about one token of a usual vocabulary.</summary>
+    public static string Text(Random random, int words) => string.Join(' ', Enumerable.Range(0, words).Select(_ => Words[random.Next(Words.Length)]));
 
     private static JsonObject Message(string role, string content) => new() { ["role"] = role, ["content"] = content };
 }

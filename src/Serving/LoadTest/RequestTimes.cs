@@ -7,6 +7,9 @@ namespace TokenMill.Serving.LoadTest;
 /// <param name="Failure">Null, or a short name of what went wrong: http-429, connection, timeout, stream-error, no-tokens.</param>
 internal sealed record RequestTimes(double Arrival, IReadOnlyList<double> Chunks, double End, int PromptTokens, int OutputTokens, string? Failure)
 {
+    /// <summary>The answer.</summary>
+    public string Text { get; init; } = "";
+
     /// <summary>Time to first token.</summary>
     public double Ttft => Chunks[0] - Arrival;
 

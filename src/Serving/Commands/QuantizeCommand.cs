@@ -13,12 +13,13 @@ internal static class QuantizeCommand
     private const int DefaultScoredTokens = 1_024;
 
     public static Command Command { get; } = new("quantize",
-        "quantize MODEL --types Q8_0,Q6_K,Q4_K_M,Q4_0 --data D.jsonl [--tokens 1024] [--out DIR] [--threads N] [--json [F]] [--html F]", RunAsync);
+        "quantize MODEL --types auto|Q8_0,Q6_K,Q4_K_M,Q4_0 --data D.jsonl [--tokens 1024] [--out DIR] [--threads N] [--json [F]] [--html F]", RunAsync);
 
     private static async Task<int> RunAsync(Arguments arguments, CancellationToken cancellationToken)
     {
-        var types = Types(arguments.Required("--types"));
-        var data = arguments.Required("--data");
+        var named = arguments.Required("--types");
+        var types = named == "auto" ? [] : Types(named);
+        var data = types.Length == 0 ? arguments.Option("--data") ?? Installation.SampleDataset : arguments.Required("--data");
         var tokens = arguments.Int("--tokens") ?? DefaultScoredTokens;
         var threads = arguments.Int("--threads") ?? Environment.ProcessorCount;
         if (tokens < 1 || threads < 1) throw new UsageException("--tokens and --threads are at least 1");
@@ -30,6 +31,7 @@ internal static class QuantizeCommand
 
         var path = await ModelPath.ResolveAsync(given, cancellationToken);
         ModelPath.Require(path);
+        if (types.Length == 0) return await ChooseAsync(new WeightTypeTrial(path, data, threads, Installation.Cache, Console.Error.WriteLine), folder, json, cancellationToken);
         var temporary = folder is null ? Directory.CreateTempSubdirectory("tokenmill-quantize-").FullName : null;
         try
         {
@@ -44,6 +46,23 @@ internal static class QuantizeCommand
         {
             if (temporary is not null) Directory.Delete(temporary, recursive: true);
         }
+    }
+
+    /// <summary>The type that serves the model best on this machine, and with a folder the file of that type.</summary>
+    private static async Task<int> ChooseAsync(WeightTypeTrial trial, string? folder, string? json, CancellationToken cancellationToken)
+    {
+        var (choice, path) = await trial.RunAsync(cancellationToken);
+        string? kept = null;
+        if (folder is not null && !choice.IsFileType)
+        {
+            Directory.CreateDirectory(folder);
+            kept = Path.Combine(folder, $"{Path.GetFileNameWithoutExtension(path)}-{choice.Type}.gguf");
+            File.Copy(path, kept, overwrite: true);
+        }
+        var result = new { choice.FileType, choice.Type, choice.Gain, choice.Why, choice.Report, Path = kept };
+        if (!string.IsNullOrEmpty(json)) Write(json, JsonSerializer.Serialize(result, Json.Indented));
+        await Console.Out.WriteLineAsync(json == "" ? Json.Serialize(result) : $"{choice.Report?.ToText()}{choice.Type}: {choice.Why}");
+        return CommandLineHost.Done;
     }
 
     private static string[] Types(string list)

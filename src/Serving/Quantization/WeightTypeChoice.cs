@@ -7,8 +7,10 @@ namespace TokenMill.Serving.Quantization;
 /// and predicts nearly what the file predicts: a file that is quantised already is never made into something worse for the sake of speed.
 /// </summary>
 /// <param name="Type">The file's own, or one of the measured variants'.</param>
+/// <param name="Gain">How many times as fast as the file's own type.</param>
 /// <param name="Why">In one sentence, with the figures.</param>
-public sealed record WeightTypeChoice(string FileType, string Type, string Why, PrecisionReport? Report)
+/// <param name="Report">Null where there was nothing to measure.</param>
+public sealed record WeightTypeChoice(string FileType, string Type, double Gain, string Why, PrecisionReport? Report)
 {
     /// <summary>Bounds of what counts as the same: eight-bit weights of a model keep them, four-bit ones of a small model do not.</summary>
     public const double MostDivergence = 0.02, LeastAgreement = 0.9;
@@ -26,8 +28,8 @@ public sealed record WeightTypeChoice(string FileType, string Type, string Why, 
         var best = report.Variants.Where(v => WhyNot(v, given) is null).MinBy(Seconds);
         var others = report.Variants.Where(v => v != best).Select(v => $"{v.Type}: {WhyNot(v, given) ?? string.Create(CultureInfo.InvariantCulture, $"only {given / Seconds(v):0.00} times as fast")}");
         return best is null
-            ? new WeightTypeChoice(fileType, fileType, $"the file's {fileType} stays ({string.Join("; ", others)})", report)
-            : new WeightTypeChoice(fileType, best.Type, string.Join("; ", others.Prepend(string.Create(CultureInfo.InvariantCulture,
+            ? new WeightTypeChoice(fileType, fileType, 1, $"the file's {fileType} stays ({string.Join("; ", others)})", report)
+            : new WeightTypeChoice(fileType, best.Type, given / Seconds(best), string.Join("; ", others.Prepend(string.Create(CultureInfo.InvariantCulture,
                 $"{best.Type} is {given / Seconds(best):0.00} times as fast as the file's {fileType} here, with a divergence of {best.KlDivergence:0.0000} and {best.Top1Agreement:P1} agreement"))), report);
     }
 

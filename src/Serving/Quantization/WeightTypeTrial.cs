@@ -24,7 +24,7 @@ internal sealed class WeightTypeTrial(string modelPath, string dataPath, int thr
     public async Task<(WeightTypeChoice Choice, string Path)> RunAsync(CancellationToken cancellationToken)
     {
         var (fileType, candidates) = Look();
-        if (candidates.Count == 0) return (new WeightTypeChoice(fileType, fileType, $"the file's {fileType} is as fast as any", null), modelPath);
+        if (candidates.Count == 0) return (new WeightTypeChoice(fileType, fileType, 1, $"the file's {fileType} is as fast as any", null), modelPath);
 
         var hash = Hash();
         CpuPlugin.Load();

@@ -43,6 +43,9 @@ public sealed class Deployment(DeploymentId id, WorkspaceId workspaceId, string 
         Enter(DeploymentState.Pending, "", at);
     }
 
+    /// <summary>In force from the next start of its process.</summary>
+    public void ChangeOptions(string optionsJson) => OptionsJson = optionsJson;
+
     public void Stop() => DesiredState = DesiredState.Stopped;
 
     public void Delete(DateTimeOffset at)

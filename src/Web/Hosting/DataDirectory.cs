@@ -31,6 +31,7 @@ public sealed class DataDirectory : IDisposable
     public string Uploads => Path.Combine(Root, "uploads");
     public string Datasets => Path.Combine(Root, "datasets");
     public string Models => Path.Combine(Root, "models");
+    public string WeightTypes => Path.Combine(Root, "weight-types");
     public string Runs => Path.Combine(Root, "runs");
 
     /// <summary>Makes the folders, checks that they can be written and takes the lock.</summary>

@@ -1,4 +1,5 @@
 using Microsoft.EntityFrameworkCore;
+using TokenMill.Shared;
 using TokenMill.Shared.Domain;
 using TokenMill.Shared.Persistence;
 using TokenMill.Web.Accounts;
@@ -8,7 +9,7 @@ namespace TokenMill.Web.Features.Deployments;
 /// <summary>Starts, stops or deletes a deployment. Requests that run when it stops end with what they have.</summary>
 public sealed class ChangeDeployment(PlatformDatabase database, DeploymentSupervisor supervisor, TimeProvider time)
 {
-    public enum Change { Start, Stop, Delete }
+    public enum Change { Start, Stop, Delete, MakeVariant }
 
     public sealed record Command(DeploymentId DeploymentId, Change Change);
 
@@ -25,10 +26,12 @@ public sealed class ChangeDeployment(PlatformDatabase database, DeploymentSuperv
                 case Change.Start: deployment.Start(now); break;
                 case Change.Stop: deployment.Stop(); break;
                 case Change.Delete: deployment.Delete(now); break;
+                case Change.MakeVariant: deployment.ChangeOptions(Json.Serialize(DeploymentOptions.Parse(deployment.OptionsJson) with { MakesVariant = true })); break;
             }
             db.AuditEntries.Add(new AuditEntry(actor.WorkspaceId, actor.UserId, $"deployment-{command.Change.ToString().ToLowerInvariant()}", $"{deployment.Id} {deployment.Name}", now));
             return Result.Ok;
         }, cancellationToken);
+        if (result.IsOk && command.Change == Change.MakeVariant) supervisor.Restart(command.DeploymentId);
         if (result.IsOk) supervisor.Wake();
         return result;
     }

@@ -16,6 +16,12 @@ public sealed record DeploymentOptions
     /// <summary>Answers at a time; further ones wait.</summary>
     public int? Parallel { get; init; }
 
+    /// <summary>The type of weights is chosen by measurement on this machine, instead of taken as the file has it.</summary>
+    public bool MeasuresWeights { get; init; }
+
+    /// <summary>Where another type is better, the variant of that type is made and served. Otherwise it is offered.</summary>
+    public bool MakesVariant { get; init; }
+
     public Error? Check() => this switch
     {
         { ContextTokens: < MinContextTokens or > MaxContextTokens } => new Error("context-out-of-range", $"A context of {ContextTokens} tokens is not possible", $"choose {MinContextTokens} to {MaxContextTokens}, or leave it empty"),

@@ -49,6 +49,12 @@ public sealed class DeploymentReplica(DeploymentId id, WorkspaceId workspace, Re
             await LogAsync(step, DeploymentStepState.Running, "comparing the files with what was imported");
             await LogAsync(step, DeploymentStepState.Done, await CheckAsync(model, cancellationToken));
 
+            if (DeploymentOptions.Parse(deployment.OptionsJson) is { MeasuresWeights: true } chosen)
+            {
+                step = "weights";
+                model = model with { Weights = await ChooseWeightsAsync(chosen, model.Weights, cancellationToken) };
+            }
+
             step = "load";
             await ChangeAsync(d => d.Load(Now));
             var threads = services.Cores.ServingThreads;
@@ -105,6 +111,34 @@ public sealed class DeploymentReplica(DeploymentId id, WorkspaceId workspace, Re
         return "the files are the ones that were imported (SHA-256)";
     }
 
+    /// <summary>The weights as deployed, or the variant of them that measurement found better, if it is there or may be made.</summary>
+    private async Task<ModelVersion> ChooseWeightsAsync(DeploymentOptions options, ModelVersion weights, CancellationToken cancellationToken)
+    {
+        const string step = "weights";
+        await LogAsync(step, DeploymentStepState.Running, "measuring which type of weights is best on this machine");
+        var report = await services.Weights.MeasureAsync(weights, cancellationToken);
+        if (report.IsFileType)
+        {
+            await LogAsync(step, DeploymentStepState.Done, $"the file's {report.FileType} is the best choice on this machine");
+            return weights;
+        }
+        var finding = string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{report.Type} is {report.Gain:0.0} times as fast as the file's {report.FileType} here and predicts nearly the same");
+        var variant = await services.Weights.FindAsync(weights, report.Type, cancellationToken);
+        if (variant is null && options.MakesVariant)
+        {
+            await LogAsync(step, DeploymentStepState.Running, $"making the variant in {report.Type}");
+            variant = await services.Weights.MakeAsync(weights, cancellationToken);
+        }
+        if (variant is null)
+        {
+            await LogAsync(step, DeploymentStepState.Done, $"{finding}; the variant can be made below");
+            return weights;
+        }
+        await services.Files.RequireUnchangedAsync(variant, cancellationToken);
+        await LogAsync(step, DeploymentStepState.Done, finding);
+        return variant;
+    }
+
     private ServingOptions Options(Deployment deployment, DeployedModel model, int threads)
     {
         var chosen = DeploymentOptions.Parse(deployment.OptionsJson);
@@ -119,7 +153,7 @@ public sealed class DeploymentReplica(DeploymentId id, WorkspaceId workspace, Re
 
     private async Task<ParityReport?> CompareAsync(Deployment deployment, DeployedModel model, ServingProcess engine, CancellationToken cancellationToken)
     {
-        if (deployment.ParityJson is { } known && Json.Deserialize<ParityReport>(known) is { } earlier && earlier.Refusal() is null)
+        if (deployment.ParityJson is { } known && Json.Deserialize<ParityReport>(known) is { } earlier && earlier.Refusal() is null && IsOf(earlier, deployment, model))
         {
             await LogAsync("parity", DeploymentStepState.Done, "the same files agreed with the trainer before");
             return earlier;
@@ -135,6 +169,7 @@ public sealed class DeploymentReplica(DeploymentId id, WorkspaceId workspace, Re
         {
             var report = await services.Parity.RunAsync(engine, model.EngineAdapter, services.Data.Resolve(model.Weights.Path),
                 model.Adapter?.AdapterPath is { } peft ? services.Data.Resolve(peft) : null, ParityRows(model), folder, cancellationToken);
+            report = report with { WeightsSha256 = model.Weights.Sha256 };
             if (report.Refusal() is { } refusal)
             {
                 await ChangeAsync(d => d.Fail(refusal, Json.Serialize(report), Now));
@@ -149,6 +184,9 @@ public sealed class DeploymentReplica(DeploymentId id, WorkspaceId workspace, Re
             Directory.Delete(folder, recursive: true);
         }
     }
+
+    private static bool IsOf(ParityReport report, Deployment deployment, DeployedModel model) =>
+        report.WeightsSha256 is { } compared ? compared == model.Weights.Sha256 : !DeploymentOptions.Parse(deployment.OptionsJson).MeasuresWeights;
 
     /// <summary>Without a trainer for these weights there is nothing to compare with; an adapter then has to be trusted as trained.</summary>
     private string? WhyNotComparable(DeployedModel model)

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using Microsoft.EntityFrameworkCore;
 using TokenMill.Shared.Domain;
 using TokenMill.Shared.Persistence;
@@ -13,7 +14,11 @@ public sealed partial class DeploymentSupervisor(ReplicaServices services, ILogg
     private static readonly TimeSpan Period = TimeSpan.FromSeconds(5);
 
     private readonly SemaphoreSlim _wake = new(0, 1);
+    private readonly ConcurrentQueue<DeploymentId> _restarts = new();
     private readonly Dictionary<DeploymentId, (CancellationTokenSource Stop, Task Task)> _replicas = [];
+
+    /// <summary>Its options were changed: it begins anew with them.</summary>
+    public void Restart(DeploymentId id) => _restarts.Enqueue(id);
 
     /// <summary>Something was changed: look now instead of at the next round.</summary>
     public void Wake()
@@ -53,6 +58,8 @@ public sealed partial class DeploymentSupervisor(ReplicaServices services, ILogg
             _replicas.Remove(id);
         }
 
+        while (_restarts.TryDequeue(out var id))
+            if (_replicas.TryGetValue(id, out var replica)) await replica.Stop.CancelAsync();      // it is still wanted, so a later round starts it again
         var wanted = await WantedAsync(stoppingToken);
         foreach (var (id, replica) in _replicas)
             if (!wanted.ContainsKey(id)) await replica.Stop.CancelAsync();

@@ -12,6 +12,7 @@ public static class DeploymentsFeature
     {
         services.AddSingleton<RunningDeployments>();
         services.AddSingleton<ParityCheck>();
+        services.AddSingleton<ChooseWeights>();
         services.AddSingleton<ReplicaServices>();
         services.AddSingleton<DeploymentSupervisor>();
         services.AddHostedService(provider => provider.GetRequiredService<DeploymentSupervisor>());

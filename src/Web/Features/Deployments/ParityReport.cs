@@ -21,6 +21,9 @@ public sealed record ParityReport(int Conversations, int Tokens, bool Quantised,
 
     public int Version { get; init; } = 1;
 
+    /// <summary>Which weights were compared; null in reports from before there were variants.</summary>
+    public string? WeightsSha256 { get; init; }
+
     /// <summary><paramref name="pairs"/>: every compared position of every conversation.</summary>
     public static ParityReport Of(int conversations, bool quantised, IReadOnlyCollection<ParityToken> pairs) => new(
         conversations, pairs.Count, quantised,

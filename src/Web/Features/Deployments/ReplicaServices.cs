@@ -8,4 +8,4 @@ namespace TokenMill.Web.Features.Deployments;
 
 /// <summary>What every replica works with.</summary>
 public sealed record ReplicaServices(
-    PlatformDatabase Database, DataDirectory Data, ModelFiles Files, MachineFacts Machine, CoreSharing Cores, ParityCheck Parity, RunningDeployments Running, TimeProvider Time);
+    PlatformDatabase Database, DataDirectory Data, ModelFiles Files, MachineFacts Machine, CoreSharing Cores, ChooseWeights Weights, ParityCheck Parity, RunningDeployments Running, TimeProvider Time);

@@ -20,14 +20,16 @@ public sealed partial class DeploymentPage
     private IReadOnlyList<DeploymentStep> _steps = [];
     private DeploymentOptions _options = new();
     private ParityReport? _parity;
+    private WeightTypeReport? _weights;
     private ModelFacts _model = default!;
     private Use _use = new(0, 0, 0, 0);
     private Error? _refusal;
-    private bool _may, _busy;
+    private bool _may, _busy, _hasVariant;
 
     [Parameter] public Guid Id { get; set; }
 
     [Inject] private ChangeDeployment Changing { get; set; } = default!;
+    [Inject] private ChooseWeights Weights { get; set; } = default!;
     [Inject] private LineageTracer Lineage { get; set; } = default!;
     [Inject] private ConfirmDialog Confirm { get; set; } = default!;
     [Inject] private NavigationManager Navigation { get; set; } = default!;
@@ -64,6 +66,12 @@ public sealed partial class DeploymentPage
         if (_deployment?.State != deployment.State) _stages = await Lineage.OfDeploymentAsync(actor.WorkspaceId, id, Gone);
         _options = DeploymentOptions.Parse(deployment.OptionsJson);
         _parity = deployment.ParityJson is { } parity ? Json.Deserialize<ParityReport>(parity) : null;
+        if (_options.MeasuresWeights)
+        {
+            var weights = (await DeployedModel.LoadAsync(db, deployment.ModelVersionId, Gone)).Weights;
+            _weights = Weights.Known(weights);
+            _hasVariant = _weights is not null && await Weights.FindAsync(weights, _weights.Type, Gone) is not null;
+        }
         _deployment = deployment;
     }
 

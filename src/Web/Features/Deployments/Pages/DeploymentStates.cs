@@ -24,6 +24,7 @@ public static class DeploymentStates
     public static string StepWord(string step) => step switch
     {
         "check" => "Check the files",
+        "weights" => "Choose the weights",
         "load" => "Load",
         "parity" => "Compare with the trainer",
         "ready" => "Ready",

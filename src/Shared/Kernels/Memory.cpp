@@ -14,6 +14,7 @@ namespace {
 constexpr size_t Alignment = 64;
 constexpr size_t Smallest = 64 << 10;           // below this the C library is as good
 constexpr size_t HugePage = 2 << 20, Growth = 64 << 20;
+constexpr size_t AddressSpace = size_t{1} << 40;        // reserved, not used: more than any machine here has memory
 
 size_t round_up(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
 
@@ -62,13 +63,22 @@ private:
         return place;
     }
 
+    // The pool is one range that grows at its end: a free block there is only made longer, so that a batch larger than those
+    // before it does not leave their memory behind as holes that it does not fit.
     void grow(size_t bytes) {
-        const size_t size = round_up(bytes, Growth);
-        void* mapped = mmap(nullptr, size + HugePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (mapped == MAP_FAILED) throw std::bad_alloc();
-        const uintptr_t start = round_up(reinterpret_cast<uintptr_t>(mapped), HugePage);
-        madvise(reinterpret_cast<void*>(start), size, MADV_HUGEPAGE);
-        add(start, size);
+        if (!end_) {
+            void* reserved = mmap(nullptr, AddressSpace, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+            if (reserved == MAP_FAILED) throw std::bad_alloc();
+            end_ = round_up(reinterpret_cast<uintptr_t>(reserved), HugePage);
+            last_ = reinterpret_cast<uintptr_t>(reserved) + AddressSpace;
+        }
+        const auto tail = free_.empty() ? free_.end() : std::prev(free_.end());
+        const size_t have = tail != free_.end() && tail->first + tail->second == end_ ? tail->second : 0;
+        const size_t size = round_up(bytes - have, Growth);
+        if (size > last_ - end_ || mprotect(reinterpret_cast<void*>(end_), size, PROT_READ | PROT_WRITE) != 0) throw std::bad_alloc();
+        madvise(reinterpret_cast<void*>(end_), size, MADV_HUGEPAGE);
+        end_ += size;
+        add(end_ - size, size);
     }
 
     void add(uintptr_t start, size_t size) {
@@ -89,6 +99,7 @@ private:
 
     std::mutex mutex_;
     size_t alive_ = 0, peak_ = 0;
+    uintptr_t end_ = 0, last_ = 0;              // of what is in use, and of what is reserved
     std::map<uintptr_t, size_t> free_;
     std::unordered_map<uintptr_t, size_t> used_;
 };

@@ -1,5 +1,6 @@
 #include "Products.h"
 #include "Memory.h"
+#include <list>
 #include <map>
 #include <stdexcept>
 #include <tuple>
@@ -10,7 +11,8 @@ namespace tokenmill {
 using dnnl::memory;
 
 static dnnl::engine& engine() {
-    static dnnl::engine cpu(dnnl::engine::kind::cpu, 0);
+    // oneDNN keeps 1,024 primitives of its own beside ours; it needs its store for what packs weights alone.
+    static dnnl::engine cpu = (dnnl::set_primitive_cache_capacity(32), dnnl::engine(dnnl::engine::kind::cpu, 0));
     return cpu;
 }
 
@@ -69,17 +71,27 @@ static void run(const Product& product, const void* a, const void* b, const void
     stream.wait();
 }
 
-// Shapes of one thread's recent products; emptied when full, since the number of tokens differs from batch to batch.
+// Products of one thread by shape, the one used longest ago makes room: the number of tokens differs from batch to batch, and
+// each product holds 0.1 MB and more of state and compiled code. Layers of one pass share them, so that few are enough.
 template <class Key> class Recent {
 public:
     template <class Make> const Product& get(const Key& key, Make make) {
-        auto found = products_.find(key);
-        if (found != products_.end()) return found->second;
-        if (products_.size() >= 512) products_.clear();
-        return products_.emplace(key, make()).first->second;
+        const auto found = by_key_.find(key);
+        if (found != by_key_.end()) {
+            order_.splice(order_.begin(), order_, found->second);
+            return found->second->second;
+        }
+        if (order_.size() >= 128) {
+            by_key_.erase(order_.back().first);
+            order_.pop_back();
+        }
+        order_.emplace_front(key, make());
+        by_key_.emplace(key, order_.begin());
+        return order_.front().second;
     }
 private:
-    std::map<Key, Product> products_;
+    std::list<std::pair<Key, Product>> order_;
+    std::map<Key, typename std::list<std::pair<Key, Product>>::iterator> by_key_;
 };
 
 void multiply(const Matrix& a, const Matrix& b, void* c, Format c_format, int64_t c_row, bool add) {

@@ -15,9 +15,15 @@ internal sealed class TrainerProcess : IDisposable
     private readonly Task _reading;
     private readonly Task<string> _errors;
 
-    public TrainerProcess(string specPath, params string[] options)
+    public TrainerProcess(string specPath, params string[] options) : this(specPath, options, new Dictionary<string, string>())
     {
-        _process = Process.Start(new ProcessStartInfo("dotnet", [Program, "train", specPath, .. options]) { RedirectStandardOutput = true, RedirectStandardInput = true, RedirectStandardError = true })!;
+    }
+
+    public TrainerProcess(string specPath, string[] options, IReadOnlyDictionary<string, string> environment)
+    {
+        var start = new ProcessStartInfo("dotnet", [Program, "train", specPath, .. options]) { RedirectStandardOutput = true, RedirectStandardInput = true, RedirectStandardError = true };
+        foreach (var (name, value) in environment) start.Environment[name] = value;
+        _process = Process.Start(start)!;
         _errors = _process.StandardError.ReadToEndAsync();
         _reading = ReadAsync();
     }

@@ -10,9 +10,6 @@ internal interface IServed : IDisposable
     /// <summary>Ends when the model can answer no more; with the exception that broke it, if one did.</summary>
     Task<Exception?> Ended { get; }
 
-    /// <summary>How long a request that comes now would wait.</summary>
-    TimeSpan ExpectedWait { get; }
-
     EngineMetrics Metrics { get; }
 
     /// <param name="secret">What every request brings; some orders are taken only where there is one.</param>

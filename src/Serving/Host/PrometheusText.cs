@@ -16,6 +16,8 @@ internal static class PrometheusText
         var label = $"model_name=\"{model.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("\"", "\\\"", StringComparison.Ordinal).Replace("\n", "\\n", StringComparison.Ordinal)}\"";
         Single("num_requests_running", "gauge", "requests being computed", metrics.Running);
         Single("num_requests_waiting", "gauge", "requests in the queue", metrics.Waiting);
+        ByPriority("num_requests_running_by_priority", "requests being computed, batch ones that pause included", metrics.RunningOf);
+        ByPriority("num_requests_waiting_by_priority", "requests in the queue", metrics.WaitingOf);
         Single("kv_cache_usage_perc", "gauge", "share of the cache that running requests hold, 1 is full", Share(metrics.CacheTokensPinned, metrics.CacheTokensCapacity));
         Single("kv_cache_tokens", "gauge", "tokens in the cache, kept prefixes included", metrics.CacheTokensUsed);
         Single("prompt_tokens_total", "counter", "prompt tokens computed", metrics.PromptTokens);
@@ -41,6 +43,13 @@ internal static class PrometheusText
         {
             Header(name, type, help);
             text.Append(CultureInfo.InvariantCulture, $"{Prefix}{name}{{{label}}} {value}\n");
+        }
+
+        void ByPriority(string name, string help, Func<RequestPriority, int> count)
+        {
+            Header(name, "gauge", help);
+            foreach (var priority in EngineMetrics.Priorities)
+                text.Append(CultureInfo.InvariantCulture, $"{Prefix}{name}{{{label},priority=\"{priority.ToString().ToLowerInvariant()}\"}} {count(priority)}\n");
         }
 
         void Distribution(string name, string help, Histogram histogram)

@@ -96,7 +96,7 @@ internal sealed class ServeProcess(ServeOptions options, StartReport report)
             else throw new RefusedException("wrong-host", $"'{options.Host}' is no IP address", "give --host 127.0.0.1, or 0.0.0.0 for every network");
         });
         var app = builder.Build();
-        app.UseErrorBodies(model);
+        app.UseErrorBodies();
         app.UseSecret(options.Secret);
         app.MapHealth(model);
         model.MapRoutes(app, options.Secret);

@@ -21,7 +21,6 @@ internal sealed class ServedEmbeddings : IServed
 
     /// <summary>It has no thread of its own that could end.</summary>
     public Task<Exception?> Ended { get; } = new TaskCompletionSource<Exception?>().Task;
-    public TimeSpan ExpectedWait => TimeSpan.FromSeconds(1);
     public EngineMetrics Metrics => _embedder.Metrics;
 
     /// <exception cref="RefusedException">The file is broken or hostile.</exception>

@@ -31,7 +31,6 @@ internal sealed class ServedModel : IServed
     }
 
     public Task<Exception?> Ended => Engine.Ended;
-    public TimeSpan ExpectedWait => Engine.ExpectedWait;
     public EngineMetrics Metrics => Engine.Metrics;
 
     public string Name => _model.Name;
@@ -103,9 +102,12 @@ internal sealed class ServedModel : IServed
     }
 
     /// <summary>Submits a request; cancelling the token, or disposing what is returned, ends it within a step.</summary>
-    public RunningRequest Start(ReadOnlySpan<int> prompt, int maxNewTokens, string? adapter, string tenant, ILogitsConsumer consumer, CancellationToken cancellationToken)
+    public RunningRequest Start(ReadOnlySpan<int> prompt, int maxNewTokens, string? adapter, string tenant, ILogitsConsumer consumer, CancellationToken cancellationToken) =>
+        Start(prompt, maxNewTokens, adapter, tenant, RequestPriority.Interactive, consumer, cancellationToken);
+
+    public RunningRequest Start(ReadOnlySpan<int> prompt, int maxNewTokens, string? adapter, string tenant, RequestPriority priority, ILogitsConsumer consumer, CancellationToken cancellationToken)
     {
-        var request = new EngineRequest(prompt, maxNewTokens, new CacheKey(tenant, adapter is null ? null : Adapters.KeyOf(adapter)), consumer);
+        var request = new EngineRequest(prompt, maxNewTokens, new CacheKey(tenant, adapter is null ? null : Adapters.KeyOf(adapter)), consumer) { Priority = priority };
         Engine.Submit(request);
         return new RunningRequest(Engine, request, cancellationToken);
     }

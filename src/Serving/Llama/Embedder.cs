@@ -59,7 +59,7 @@ internal sealed class Embedder : IDisposable
         if (Interlocked.Increment(ref _waiting) > MaxWaiting)
         {
             Interlocked.Decrement(ref _waiting);
-            throw new RefusedException("engine-busy", $"{MaxWaiting} requests wait already", "ask again in a moment");
+            throw new RefusedException(new Error("engine-busy", $"{MaxWaiting} requests wait already", "ask again in a moment") { RetryAfter = TimeSpan.FromSeconds(1) });
         }
         try
         {

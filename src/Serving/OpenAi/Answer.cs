@@ -12,10 +12,10 @@ internal sealed class Answer : IDisposable
     private readonly RunningRequest _running;
 
     /// <exception cref="RefusedException">It can never fit, or the queue is full.</exception>
-    public Answer(ServedModel model, int[] prompt, int maxTokens, string? adapter, string tenant, GenerationOptions options, CancellationToken end)
+    public Answer(ServedModel model, int[] prompt, int maxTokens, string? adapter, string tenant, RequestPriority priority, GenerationOptions options, CancellationToken end)
     {
         _generation = new TextGeneration(model.Vocabulary, options);
-        _running = model.Start(prompt, maxTokens, adapter, tenant, _generation, end);
+        _running = model.Start(prompt, maxTokens, adapter, tenant, priority, _generation, end);
     }
 
     public EngineRequest Request => _running.Request;

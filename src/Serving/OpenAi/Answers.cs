@@ -2,6 +2,7 @@ using System.Runtime.CompilerServices;
 using System.Threading.Channels;
 using TokenMill.Serving.Host;
 using TokenMill.Serving.Sampling;
+using TokenMill.Serving.Scheduler;
 using TokenMill.Shared.Domain;
 using TokenMill.Shared.OpenAi;
 
@@ -22,6 +23,7 @@ internal sealed class Answers : IDisposable
     public Answers(ServedModel model, IReadOnlyList<int[]> prompts, CompletionOptions options, CompletionSettings settings, CancellationToken end)
     {
         (_model, _countPerPrompt) = (model, settings.Count);
+        if (options.ServiceTier is not null) ServiceTier = settings.Priority == RequestPriority.Batch ? CompletionSettings.BatchTier : "default";
         Model = string.IsNullOrEmpty(options.Model) ? model.Name : options.Model;
         Created = model.Time.GetUtcNow().ToUnixTimeSeconds();
         try
@@ -32,7 +34,7 @@ internal sealed class Answers : IDisposable
                 if (prompt.Length == 0) throw Refusals.Invalid("prompt", "the prompt is empty", "send some text");
                 // Without a limit an answer may fill the context; at least one token, so that a prompt that fills it is refused with the numbers.
                 var maxTokens = settings.MaxTokens ?? Math.Max(1, model.Engine.MaxSequenceTokens - prompt.Length);
-                _answers.Add(new Answer(model, prompt, maxTokens, model.AdapterOf(options.Model), options.Tenant ?? "", settings.OfChoice(i), end));
+                _answers.Add(new Answer(model, prompt, maxTokens, model.AdapterOf(options.Model), options.Tenant ?? "", settings.Priority, settings.OfChoice(i), end));
             }
         }
         catch
@@ -44,6 +46,9 @@ internal sealed class Answers : IDisposable
 
     public string Model { get; }
     public long Created { get; }
+
+    /// <summary>The tier that was used; null where none was asked for.</summary>
+    public string? ServiceTier { get; }
     public int Count => _answers.Count;
 
     /// <summary>Parts of all answers in the order in which they come; a null part is the end of that answer. Throws if one failed.</summary>

@@ -49,6 +49,7 @@ internal static class ChatCompletions
                 Choices = [.. messages.Select((m, i) => new ChatCompletion.Choice(i, m.Build(), Logprobs(m.Logprobs), FinishReason(i)))],
                 Usage = answers.Usage,
                 Timings = answers.Timings,
+                ServiceTier = answers.ServiceTier,
             };
             await context.Response.WriteAsJsonAsync(completion, Json.Options, context.RequestAborted);
         }
@@ -87,6 +88,7 @@ internal static class ChatCompletions
                 Id = _id,
                 Created = answers.Created,
                 Model = answers.Model,
+                ServiceTier = answers.ServiceTier,
                 Choices = delta is null ? [] : [new ChatCompletionChunk.Choice(index, delta, logprobs, finishReason)],
                 Usage = options.ContinuousUsageStats ? answers.Usage : null,
                 Timings = finishReason is null ? null : answers.Timings,

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json.Nodes;
 using TokenMill.Serving.Sampling;
+using TokenMill.Serving.Scheduler;
 using TokenMill.Shared.OpenAi;
 
 namespace TokenMill.Serving.OpenAi;
@@ -8,7 +9,12 @@ namespace TokenMill.Serving.OpenAi;
 /// <summary>What a request asks for, checked: how to generate, how many answers to a prompt, how long they may be.</summary>
 internal sealed record CompletionSettings(GenerationOptions Generation, int Count, int? MaxTokens)
 {
+    /// <summary>OpenAI's name for cheaper and slower.</summary>
+    public const string BatchTier = "flex";
+
     private const int MaxStopStrings = 16, MaxStopLength = 1_000, MaxBiases = 1_000, MaxCount = 128, MaxTopLogprobs = 20;
+
+    public RequestPriority Priority { get; private init; }
 
     /// <summary>Answers differ by their seeds, so that each of a seeded request can be had again.</summary>
     public GenerationOptions OfChoice(int index) =>
@@ -30,11 +36,18 @@ internal sealed record CompletionSettings(GenerationOptions Generation, int Coun
             LogitBias = Biases(options.LogitBias, vocabularySize),
             Seed = options.Seed,
         };
-        return new CompletionSettings(new GenerationOptions { Sampling = sampling, StopStrings = Stops(options.Stop), IgnoresEndOfTurn = options.IgnoreEos }, (int)count, maxTokens);
+        return new CompletionSettings(new GenerationOptions { Sampling = sampling, StopStrings = Stops(options.Stop), IgnoresEndOfTurn = options.IgnoreEos }, (int)count, maxTokens) { Priority = PriorityOf(options.ServiceTier) };
     }
 
     public CompletionSettings WithLogprobs(int? top, string name) =>
         Between(top, name, 0, MaxTopLogprobs) is { } count ? this with { Generation = Generation with { TopLogprobs = (int)count } } : this;
+
+    private static RequestPriority PriorityOf(string? tier) => tier switch
+    {
+        null or "auto" or "default" or "priority" or "scale" => RequestPriority.Interactive,
+        BatchTier => RequestPriority.Batch,
+        _ => throw Refusals.Invalid("service_tier", $"the tier '{tier}' is unknown", "choose default, or flex for work that nobody waits for"),
+    };
 
     private static double? Between(double? value, string name, double least, double most) =>
         value is null || value >= least && value <= most ? value

@@ -98,6 +98,6 @@ internal static class Completions
             return body;
         }
 
-        private Completion Of(IReadOnlyList<Completion.Choice> choices) => new() { Id = _id, Created = answers.Created, Model = answers.Model, Choices = choices };
+        private Completion Of(IReadOnlyList<Completion.Choice> choices) => new() { Id = _id, Created = answers.Created, Model = answers.Model, Choices = choices, ServiceTier = answers.ServiceTier };
     }
 }

@@ -10,7 +10,7 @@ namespace TokenMill.Serving.OpenAi;
 /// <summary>Every failure becomes OpenAI's error body, here and nowhere else.</summary>
 internal static partial class ErrorBodies
 {
-    public static void UseErrorBodies(this WebApplication app, IServed model)
+    public static void UseErrorBodies(this WebApplication app)
     {
         var logger = app.Services.GetRequiredService<ILoggerFactory>().CreateLogger(typeof(ErrorBodies).FullName!);
         app.Use(async (context, next) =>
@@ -28,7 +28,7 @@ internal static partial class ErrorBodies
             {
                 var (status, error) = Map(e);
                 if (status == StatusCodes.Status500InternalServerError) LogFailure(logger, e, context.TraceIdentifier);
-                if (status == StatusCodes.Status429TooManyRequests) context.Response.Headers.RetryAfter = $"{Math.Ceiling(model.ExpectedWait.TotalSeconds):0}";
+                if (error.RetryAfter is { } wait) context.Response.Headers.RetryAfter = $"{Math.Ceiling(wait.TotalSeconds):0}";
                 await context.WriteErrorAsync(status, error);
             }
         });

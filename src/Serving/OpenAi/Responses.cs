@@ -99,6 +99,7 @@ internal static class Responses
             ["parallel_tool_calls"] = request.ParallelToolCalls ?? true,
             ["previous_response_id"] = null,
             ["reasoning"] = new JsonObject { ["effort"] = null, ["summary"] = null },
+            ["service_tier"] = answers.ServiceTier,
             ["store"] = false,
             ["temperature"] = request.Temperature ?? 1,
             ["text"] = request.Text?.DeepClone() ?? new JsonObject { ["format"] = new JsonObject { ["type"] = "text" } },

@@ -8,6 +8,8 @@ namespace TokenMill.Serving.Scheduler;
 /// </summary>
 public sealed class EngineLoop : IDisposable
 {
+    private const double MostRetrySeconds = 60;                // OpenAI's clients ignore a Retry-After that is longer
+
     private static readonly Error Stopped = new("engine-stopped", "the engine is shutting down", "ask again in a moment");
 
     private readonly IModelExecutor _executor;
@@ -17,16 +19,18 @@ public sealed class EngineLoop : IDisposable
     private readonly Thread _thread;
     private readonly AutoResetEvent _wake = new(false);
     private readonly TaskCompletionSource<Exception?> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly WaitEstimate _wait;
     private readonly Lock _gate = new();                       // guards the four below
     private readonly Queue<EngineRequest> _submitted = new();
     private readonly Queue<Action> _posted = new();
-    private double _meanRequestSeconds = 1;
+    private readonly int[] _present = new int[EngineMetrics.Priorities.Count];   // requests that have not ended, by priority
     private bool _stopping;
 
     public EngineLoop(IModelExecutor executor, SchedulerOptions options, TimeProvider time)
     {
         (_executor, _options, _time) = (executor, options, time);
-        _scheduler = new RequestScheduler(executor, options);
+        _scheduler = new RequestScheduler(executor, options, time);
+        _wait = new WaitEstimate(time);
         _scheduler.Sampled += OnSampled;
         _scheduler.Ended += OnEnded;
         Metrics.CacheTokensCapacity = executor.CapacityTokens;
@@ -42,15 +46,6 @@ public sealed class EngineLoop : IDisposable
     /// <summary>The longest sequence, prompt and answer together.</summary>
     public int MaxSequenceTokens => Math.Min(_executor.MaxSequenceTokens, _executor.CapacityTokens);
 
-    /// <summary>How long a request that comes now would wait, judged by the ones before.</summary>
-    public TimeSpan ExpectedWait
-    {
-        get
-        {
-            lock (_gate) return TimeSpan.FromSeconds(Math.Clamp(_meanRequestSeconds * (Metrics.Waiting + _submitted.Count) / _options.MaxRunning, 1, 120));
-        }
-    }
-
     /// <exception cref="RefusedException">context-length-exceeded, unknown-token, engine-busy (the queue is full), engine-stopped.</exception>
     public void Submit(EngineRequest request)
     {
@@ -58,9 +53,10 @@ public sealed class EngineLoop : IDisposable
         lock (_gate)
         {
             if (_stopping) throw Refuse(Stopped);
-            var waiting = Metrics.Waiting + _submitted.Count;
-            if (waiting >= _options.MaxWaiting + _options.MaxRunning - Metrics.Running)
-                throw Refuse(new Error("engine-busy", $"{waiting} requests wait already", $"ask again in {ExpectedWait.TotalSeconds:0} s"));
+            // Those that would go before it: an interactive one finds room behind any number of batch requests.
+            var present = EngineMetrics.Priorities.Where(p => p <= request.Priority).Sum(p => _present[(int)p]);
+            if (present >= _options.MaxWaiting + _options.MaxRunning) throw Refuse(Busy(present, Metrics.RunningUpTo(request.Priority)));
+            _present[(int)request.Priority]++;
             request.SubmittedAt = _time.GetTimestamp();
             _submitted.Enqueue(request);
         }
@@ -100,6 +96,14 @@ public sealed class EngineLoop : IDisposable
             done.SetException(e);
             if (e is not RefusedException) throw;
         }
+    }
+
+    private Error Busy(int present, int running)
+    {
+        var waiting = present - running;
+        var wait = _wait.Of(waiting, running);
+        var seconds = Math.Ceiling(Math.Clamp(wait.TotalSeconds, 1, MostRetrySeconds));
+        return new Error("engine-busy", $"{waiting} requests wait already, a new one would wait for about {Math.Max(1, wait.TotalSeconds):0} s", $"ask again in {seconds:0} s") { RetryAfter = TimeSpan.FromSeconds(seconds) };
     }
 
     private RefusedException Refuse(Error error)
@@ -166,6 +170,7 @@ public sealed class EngineLoop : IDisposable
             promptTokens += Math.Clamp(request.PromptTokens - plan.Parts[i].Position, 0, plan.Parts[i].Tokens.Length);
             if (request.StartedAt is not null) continue;
             request.StartedAt = now;
+            _wait.Started();
             Metrics.QueueTime.Observe(_time.GetElapsedTime(request.SubmittedAt, now));
         }
         if (_executor.Execute(plan) == StepOutcome.CacheFull)
@@ -190,16 +195,15 @@ public sealed class EngineLoop : IDisposable
     private void OnEnded(EngineRequest request, EndReason reason)
     {
         Metrics.CountEnd(reason);
+        lock (_gate) _present[(int)request.Priority]--;
         if (reason is not (EndReason.Stop or EndReason.Length)) return;
-        var taken = _time.GetElapsedTime(request.SubmittedAt);
-        Metrics.RequestLatency.Observe(taken);
-        lock (_gate) _meanRequestSeconds += 0.1 * (_time.GetElapsedTime(request.StartedAt ?? request.SubmittedAt).TotalSeconds - _meanRequestSeconds);
+        Metrics.RequestLatency.Observe(_time.GetElapsedTime(request.SubmittedAt));
+        if (request.StartedAt is { } started) _wait.Ended(_time.GetElapsedTime(started));
     }
 
     private void Publish()
     {
-        Metrics.Running = _scheduler.RunningCount;
-        Metrics.Waiting = _scheduler.WaitingCount;
+        foreach (var priority in EngineMetrics.Priorities) Metrics.SetRequests(priority, _scheduler.RunningCountOf(priority), _scheduler.WaitingCountOf(priority));
         Metrics.CacheTokensUsed = _scheduler.Tree.UsedTokens;
         Metrics.CacheTokensPinned = _scheduler.Tree.PinnedTokens;
         Metrics.Preemptions = _scheduler.Preemptions;

@@ -30,6 +30,7 @@ public sealed class EngineRequest
     public int MaxNewTokens { get; }
     public CacheKey Key { get; }
     public ILogitsConsumer Consumer { get; }
+    public RequestPriority Priority { get; init; }
 
     public RequestState State { get; internal set; }
     public int TotalTokens { get; private set; }
@@ -50,6 +51,21 @@ public sealed class EngineRequest
     /// <summary>Order of arrival: decides who waits and who is preempted.</summary>
     internal long Ticket { get; set; }
 
+    /// <summary>When the scheduler first saw it.</summary>
+    internal long QueuedAt { get; set; }
+
+    /// <summary>It waited too long, and goes before all others until it ends.</summary>
+    internal bool IsOverdue { get; set; }
+
+    /// <summary>The last round of admissions in which others were let past.</summary>
+    internal long PassedOverIn { get; set; }
+
+    /// <summary>Its tenant's, among requests of its priority.</summary>
+    internal FairShare? Share { get; set; }
+
+    /// <summary>What its tenant was charged for: prompt tokens that were not found in the cache, from its first admission on, and sampled ones.</summary>
+    internal int ServedTokens { get; private set; }
+
     internal HeldSequence? Sequence { get; set; }
 
     internal PromptLookup Lookup { get; } = new();
@@ -66,6 +82,12 @@ public sealed class EngineRequest
         Grow(guess.Length);                                    // the guess stays where it was
         guess.CopyTo(_tokens.AsSpan(TotalTokens));
         return guess.Length;
+    }
+
+    internal void CountServed(int tokens)
+    {
+        ServedTokens += tokens;
+        Share!.ServedTokens += tokens;
     }
 
     internal void Append(int token)

@@ -6,11 +6,18 @@ namespace TokenMill.Serving.Scheduler;
 /// <summary>
 /// Decides what each step computes. No phases: every running request has computed and known tokens, and a step brings them
 /// closer under one budget of tokens; answers first (one token each, and guesses of the next ones where few answers go on), then
-/// prompts by age. (Idea: vLLM V1.)
+/// prompts in the order of <see cref="RunningSet"/>. (Idea: vLLM V1.)
 /// <para>
-/// Invariants: the oldest running request is never preempted for a newer one and fits alone, so every request ends;
+/// Invariants: a running request is preempted only for one before it in that order, the first fits alone, and the oldest of those that are
+/// kept from computing becomes overdue, which is the first, so every request ends;
+/// a batch request is in no step while an interactive one runs, unless it is overdue;
 /// a preempted request keeps its tokens and is computed again later, so no token is lost or sampled twice;
 /// all parts of a step have the same adapter, and adapters with work take turns.
+/// </para>
+/// <para>
+/// Fairness: as long as two tenants have requests of one priority waiting, the tokens counted for them (<see cref="FairShares"/>) differ by at
+/// most a longest prompt and the longest answers of <see cref="SchedulerOptions.MaxRunning"/> requests: the one ahead is given nothing new
+/// until the other has caught up. Overdue requests, and those that wait for a prefix of theirs to be computed, are exceptions.
 /// </para>
 /// Not thread-safe: the engine's thread owns it.
 /// </summary>
@@ -19,18 +26,22 @@ public sealed class RequestScheduler
     private readonly SchedulerOptions _options;
     private readonly IModelExecutor _executor;
     private readonly int _stepTokens;
-    private readonly List<EngineRequest> _waiting = [];       // by ticket
-    private readonly List<EngineRequest> _running = [];       // by ticket
+    private readonly TimeProvider _time;
+    private readonly WaitingQueue _waiting = new();
+    private readonly RunningSet _running = new();
+    private readonly FairShares[] _shares = [new(), new()];   // by priority
     private readonly Dictionary<string, long> _lastStepOfAdapter = [];
     private readonly Dictionary<string, Action> _retired = [];
     private StepPlan _plan = new(), _otherPlan = new();       // the one being made, and the one handed out last
-    private long _tickets, _steps;
+    private EngineRequest? _overdue;                          // one at a time, so that priorities and fairness hold for the others even when all are late
+    private long _tickets, _rounds, _steps;
 
-    public RequestScheduler(IModelExecutor executor, SchedulerOptions options)
+    public RequestScheduler(IModelExecutor executor, SchedulerOptions options, TimeProvider? time = null)
     {
         if (executor.MaxStepRows <= options.MaxRunning) throw new ArgumentException("a step needs a row of logits for each running request, and one more to score prompts");
         _executor = executor;
         _options = options;
+        _time = time ?? TimeProvider.System;
         _stepTokens = Math.Min(options.StepTokens, executor.MaxStepTokens);
         Tree = new PrefixTree(executor.CapacityTokens, executor.MaxSequences, executor.SharesPrefixes);
         Adapters = new AdapterPlaces(executor);
@@ -46,6 +57,8 @@ public sealed class RequestScheduler
     internal AdapterPlaces Adapters { get; }
     public int WaitingCount => _waiting.Count;
     public int RunningCount => _running.Count;
+    public int WaitingCountOf(RequestPriority priority) => _waiting.CountOf(priority);
+    public int RunningCountOf(RequestPriority priority) => _running.CountOf(priority);
     public long Preemptions { get; private set; }
     public long PrefixTokensAsked { get; private set; }
     public long PrefixTokensFound { get; private set; }
@@ -67,6 +80,8 @@ public sealed class RequestScheduler
     public void Submit(EngineRequest request)
     {
         request.Ticket = ++_tickets;
+        request.QueuedAt = _time.GetTimestamp();
+        request.Share = _shares[(int)request.Priority].Join(request.Key.Tenant);
         request.State = RequestState.Waiting;
         _waiting.Add(request);
     }
@@ -77,6 +92,8 @@ public sealed class RequestScheduler
         if (request.State is RequestState.Ended or RequestState.New) return;
         _waiting.Remove(request);
         _running.Remove(request);
+        if (request == _overdue) _overdue = null;
+        _shares[(int)request.Priority].Leave(request.Share!);
         request.State = RequestState.Ended;
         Release(request);
         Ended?.Invoke(request, reason);
@@ -92,7 +109,7 @@ public sealed class RequestScheduler
         ForgetIfUnused(adapter);
     }
 
-    public IReadOnlyList<EngineRequest> All() => [.. _running, .. _waiting];
+    public IReadOnlyList<EngineRequest> All() => [.. _running.Requests, .. _waiting.Requests];
 
     /// <summary>The next step, or null if there is nothing to do. Valid until the next call.</summary>
     public StepPlan? Plan()
@@ -133,15 +150,18 @@ public sealed class RequestScheduler
         }
     }
 
-    /// <summary>The runner had less room than was counted: nothing was computed. What is kept goes, else the newest request makes way.</summary>
+    /// <summary>The runner had less room than was counted: nothing was computed. What is kept goes, else the last request makes way.</summary>
     public void Retry()
     {
         if (Tree.KeptSequences > 0) Tree.MakeRoom(Tree.FreeTokens + _stepTokens, _plan.OperationList);
-        else if (_running.Count > 1) Preempt(_running[^1]);
+        else if (_running.Count > 1) Preempt(_running.Last);
         else if (_running.Count == 1) End(_running[0], EndReason.Failed, new Error("cache-exhausted", "the runner has no room for one request", "start the server with a larger --context"));
     }
 
-    /// <summary>Answers of one adapter, one token each; then its prompts, oldest first, within what is left of the budget.</summary>
+    /// <summary>
+    /// Answers of one adapter, one token each; then its prompts within what is left of the budget. Steps of batch requests are as short as if there
+    /// were answers to hold up, since an interactive request may come meanwhile. Who is preempted on the way is last, so the loops miss nobody.
+    /// </summary>
     private void PlaceRunning()
     {
         var adapter = NextAdapter();
@@ -149,26 +169,30 @@ public sealed class RequestScheduler
         _lastStepOfAdapter[adapter ?? ""] = ++_steps;
 
         var guesses = MostGuesses(adapter);
-        for (var request = NextUnder(adapter, answering: true, 0); request is not null; request = NextUnder(adapter, answering: true, request.Ticket))
+        for (var i = 0; i < _running.Count; i++)
         {
+            var request = _running[i];
+            if (!request.IsAnswering || !IsOfStep(request, adapter)) continue;
             var before = _plan.TokenCount;
             var guessed = guesses > 0 ? request.Guess(guesses) : 0;
             Place(request, 1, guessed);
             guesses -= Math.Max(0, _plan.TokenCount - before - 1);
         }
         var answers = _plan.TokenCount;
-        var budget = answers == 0 ? _stepTokens : Math.Min(_stepTokens, answers + _options.PromptTokensBesideAnswers);
-        for (var request = NextUnder(adapter, answering: false, 0); request is not null && _plan.TokenCount < budget; request = NextUnder(adapter, answering: false, request.Ticket))
-            Place(request, budget - _plan.TokenCount);
+        var budget = answers == 0 && _running.CountOf(RequestPriority.Interactive) > 0 ? _stepTokens : Math.Min(_stepTokens, answers + _options.PromptTokensBesideAnswers);
+        for (var i = 0; i < _running.Count && _plan.TokenCount < budget; i++)
+            if (!_running[i].IsAnswering && IsOfStep(_running[i], adapter)) Place(_running[i], budget - _plan.TokenCount);
     }
+
+    private bool IsOfStep(EngineRequest request, string? adapter) => request.Key.Adapter == adapter && !_running.IsPaused(request);
 
     /// <summary>How many guessed tokens a step may have beside the answers, so that it stays cheap and everybody finds a row of logits.</summary>
     private int MostGuesses(string? adapter)
     {
         if (!_executor.SharesPrefixes) return 0;               // wrong guesses could not be taken back
         var answers = 0;
-        foreach (var request in _running)
-            if (request.Key.Adapter == adapter && request.IsAnswering) answers++;
+        foreach (var request in _running.Requests)
+            if (request.IsAnswering && IsOfStep(request, adapter)) answers++;
         return Math.Min(Math.Min(_options.GuessedStepTokens, _stepTokens) - answers, _executor.MaxStepRows - _options.MaxRunning - 1);
     }
 
@@ -206,6 +230,7 @@ public sealed class RequestScheduler
     {
         if (decision.Token is not { } token) return;
         request.Append(token);
+        request.CountServed(1);
         Sampled?.Invoke(request);
     }
 
@@ -217,7 +242,7 @@ public sealed class RequestScheduler
 
     private void ForgetIfUnused(string adapter)
     {
-        if (!_retired.TryGetValue(adapter, out var done) || _running.Exists(r => r.Key.Adapter == adapter) || _waiting.Exists(r => r.Key.Adapter == adapter)) return;
+        if (!_retired.TryGetValue(adapter, out var done) || All().Any(r => r.Key.Adapter == adapter)) return;
         _retired.Remove(adapter);
         _lastStepOfAdapter.Remove(adapter);
         Adapters.Unload(adapter);
@@ -225,38 +250,64 @@ public sealed class RequestScheduler
     }
 
     /// <summary>
-    /// Moves requests from the queue into the running set, first come first served, as far as there is room. One whose adapter has no place
-    /// is overtaken by others that have, but not by those that came much later: so it gets its place.
+    /// Moves requests from the queue into the running set, as far as there is room; batch requests make room for interactive ones. One whose
+    /// adapter has no place is overtaken by others that have, but not by those that came much later: so it gets its place.
     /// </summary>
     private void Admit()
     {
+        FindOverdue();
+        _rounds++;
         var lastToOvertake = long.MaxValue;
-        for (var i = 0; i < _waiting.Count && _running.Count < _options.MaxRunning;)
+        while (_waiting.Next(_rounds) is { } request && !_running.IsPaused(request) && request.Ticket <= lastToOvertake)
         {
-            var request = _waiting[i];
-            if (request.Ticket > lastToOvertake) break;
-            if (!Adapters.HasPlaceFor(request.Key.Adapter, _running))
+            var makesWay = _running.Count > 0 && _running.Last.Priority > request.Priority && !_running.Last.IsOverdue;
+            if (_running.Count == _options.MaxRunning && !makesWay) break;
+            if (!Adapters.HasPlaceFor(request.Key.Adapter, _running.Requests))
             {
+                if (makesWay)
+                {
+                    Preempt(_running.Last);
+                    continue;
+                }
                 lastToOvertake = Math.Min(lastToOvertake, request.Ticket + 2 * _options.MaxRunning);
-                i++;
+                request.PassedOverIn = _rounds;
                 continue;
             }
             var (held, unpinned) = request.Consumer.WantsEveryPosition ? (0, 0) : Tree.Match(request.Key, request.Tokens);
             if (SharesWithOneBeingComputed(request, held))
             {
-                i++;                                           // it would compute what is being computed: next step, maybe
+                request.PassedOverIn = _rounds;                // it would compute what is being computed: next step, maybe
                 continue;
             }
             var needed = request.TotalTokens - held + unpinned + _options.ReservedTokensPerRequest * _running.Count;
-            if (_running.Count > 0 && Tree.PinnedTokens + needed > Tree.CapacityTokens) break;
-            if (Adapters.Load(request.Key.Adapter, _running) is { } error)
+            if (_running.Count == _options.MaxRunning || _running.Count > 0 && Tree.PinnedTokens + needed > Tree.CapacityTokens)
+            {
+                if (!makesWay) break;
+                Preempt(_running.Last);
+                continue;
+            }
+            if (Adapters.Load(request.Key.Adapter, _running.Requests) is { } error)
             {
                 End(request, EndReason.Failed, error);
                 continue;
             }
             if (!Start(request)) break;
-            _waiting.RemoveAt(i);
+            _waiting.Remove(request);
         }
+    }
+
+    /// <summary>The age guard: of those that wait or pause, the oldest goes before all others once it has been here too long.</summary>
+    private void FindOverdue()
+    {
+        if (_overdue is not null) return;
+        var (waiting, paused) = (_waiting.Oldest, _running.OldestPaused);
+        var oldest = waiting is null || paused?.Ticket < waiting.Ticket ? paused : waiting;
+        if (oldest is null || _time.GetElapsedTime(oldest.QueuedAt) < _options.MaxWait) return;
+        _overdue = oldest;
+        oldest.IsOverdue = true;
+        if (oldest == waiting) return;
+        _running.Remove(oldest);                               // and back at its new place
+        _running.Add(oldest);
     }
 
     private bool Start(EngineRequest request)
@@ -269,45 +320,38 @@ public sealed class RequestScheduler
         if (request.NewTokens == 0) request.CachedTokens = sequence.Length;
         PrefixTokensAsked += request.TotalTokens;
         PrefixTokensFound += sequence.Length;
+        if (request.ServedTokens == 0) request.CountServed(request.TotalTokens - sequence.Length);
         request.State = RequestState.Running;
-        InsertByTicket(_running, request);
+        _running.Add(request);
         return true;
     }
 
     private bool SharesWithOneBeingComputed(EngineRequest request, int held)
     {
         if (!_executor.SharesPrefixes || request.Consumer.WantsEveryPosition) return false;
-        foreach (var other in _running)
+        foreach (var other in _running.Requests)
         {
-            if (other.Key != request.Key || other.Consumer.WantsEveryPosition || other.TotalTokens - other.ComputedTokens <= 1) continue;
+            if (other.Key != request.Key || _running.IsPaused(other) || other.Consumer.WantsEveryPosition || other.TotalTokens - other.ComputedTokens <= 1) continue;
             var shared = request.Tokens[..(request.TotalTokens - 1)].CommonPrefixLength(other.Tokens);
             if (shared > other.ComputedTokens && shared - held >= _options.SharedPrefixWorthWaiting) return true;
         }
         return false;
     }
 
-    /// <summary>The adapter, among those with running requests, whose last step is longest ago.</summary>
+    /// <summary>The adapter, among those of requests that do not pause, whose last step is longest ago.</summary>
     private string? NextAdapter()
     {
-        string? next = _running[0].Key.Adapter;
-        foreach (var request in _running)
-            if (LastStep(request.Key.Adapter) < LastStep(next)) next = request.Key.Adapter;
+        string? next = _running[0].Key.Adapter;                // the first never pauses
+        foreach (var request in _running.Requests)
+            if (!_running.IsPaused(request) && LastStep(request.Key.Adapter) < LastStep(next)) next = request.Key.Adapter;
         return next;
 
         long LastStep(string? adapter) => _lastStepOfAdapter.GetValueOrDefault(adapter ?? "");
     }
 
-    /// <summary>The next one by age, found by its ticket since requests are preempted meanwhile. A loop, since an iterator or a closure would be garbage in every step.</summary>
-    private EngineRequest? NextUnder(string? adapter, bool answering, long afterTicket)
-    {
-        foreach (var request in _running)
-            if (request.Ticket > afterTicket && request.Key.Adapter == adapter && request.IsAnswering == answering) return request;
-        return null;
-    }
-
     /// <summary>
     /// Adds up to that many tokens of a request to the step, and the guessed ones behind them if there is room.
-    /// Room comes from eviction, then from preempting newer requests.
+    /// Room comes from eviction, then from preempting those behind it.
     /// </summary>
     private void Place(EngineRequest request, int mostTokens, int guessed = 0)
     {
@@ -317,10 +361,10 @@ public sealed class RequestScheduler
         if (count <= 0) return;
         while (Tree.CapacityTokens - Tree.PinnedTokens - _plan.TokenCount <= 0)
         {
-            var newest = _running[^1];
-            if (_plan.Requests.Contains(newest)) return;       // its token comes first; it will end, or make way in a later step
-            Preempt(newest);
-            if (newest == request) return;
+            var last = _running.Last;
+            if (_plan.Requests.Contains(last)) return;         // its token comes first; it will end, or make way in a later step
+            Preempt(last);
+            if (last == request) return;
         }
         count = Math.Min(count, Tree.CapacityTokens - Tree.PinnedTokens - _plan.TokenCount);
         Tree.MakeRoom(_plan.TokenCount + count, _plan.OperationList);
@@ -338,7 +382,7 @@ public sealed class RequestScheduler
         Release(request);
         request.ComputedTokens = 0;
         request.State = RequestState.Waiting;
-        InsertByTicket(_waiting, request);
+        _waiting.Add(request);
     }
 
     private void Release(EngineRequest request)
@@ -347,11 +391,5 @@ public sealed class RequestScheduler
         request.Sequence = null;
         if (request.Consumer.WantsEveryPosition || request.Key.Adapter is { } adapter && _retired.ContainsKey(adapter)) Tree.Drop(sequence, _plan.OperationList);
         else Tree.Keep(sequence, _plan.OperationList);
-    }
-
-    private static void InsertByTicket(List<EngineRequest> list, EngineRequest request)
-    {
-        var at = list.FindLastIndex(r => r.Ticket < request.Ticket) + 1;
-        list.Insert(at, request);
     }
 }

@@ -5,8 +5,11 @@ public sealed record SchedulerOptions
     /// <summary>Requests computed at once; more wait.</summary>
     public int MaxRunning { get; init; } = 16;
 
-    /// <summary>Requests that may wait; more are refused with 429.</summary>
+    /// <summary>Requests that may wait; more are refused with 429. Batch requests take no interactive one's place.</summary>
     public int MaxWaiting { get; init; } = 256;
+
+    /// <summary>A request older than this that waits or pauses goes before all others, one such request at a time.</summary>
+    public TimeSpan MaxWait { get; init; } = TimeSpan.FromMinutes(1);
 
     /// <summary>Tokens of a step, prompt and answer tokens together.</summary>
     public int StepTokens { get; init; } = 512;

@@ -6,6 +6,9 @@ public sealed record Error(string Code, string Message, string Remedy)
     /// <summary>What the error is about: a key, a tensor, a column; null for the thing as a whole.</summary>
     public string? Field { get; init; }
 
+    /// <summary>When it is worth trying again; null: not known, or never.</summary>
+    public TimeSpan? RetryAfter { get; init; }
+
     public override string ToString() => Remedy.Length == 0 ? $"{Code}: {Message}" : $"{Code}: {Message}; {Remedy}";
 }
 

@@ -12,6 +12,7 @@ public sealed record ChatCompletion
     public required IReadOnlyList<Choice> Choices { get; init; }
     public required Usage Usage { get; init; }
     public Timings? Timings { get; init; }
+    public string? ServiceTier { get; init; }
 
     public sealed record Choice(
         int Index,

@@ -28,6 +28,7 @@ public sealed record Completion
     public required IReadOnlyList<Choice> Choices { get; init; }
     public Usage? Usage { get; init; }
     public Timings? Timings { get; init; }
+    public string? ServiceTier { get; init; }
 
     public sealed record Choice(
         int Index,

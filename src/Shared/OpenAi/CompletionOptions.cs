@@ -27,7 +27,10 @@ public abstract record CompletionOptions
     /// <summary>Goes on after the end of the turn, up to the limit of tokens.</summary>
     public bool IgnoreEos { get; init; }
 
-    /// <summary>Whose cached prefixes may be reused: set by the gateway, never by its clients.</summary>
+    /// <summary>flex: batch work, computed while nothing else is; auto, default, priority, scale, and absent: somebody waits for it.</summary>
+    public string? ServiceTier { get; init; }
+
+    /// <summary>Whose cached prefixes may be reused, and between whom turns are shared: set by the gateway, never by its clients.</summary>
     public string? Tenant { get; init; }
     public string? User { get; init; }
 }

@@ -43,6 +43,30 @@ public sealed class OpenAiApiTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task ServiceTier_FlexIsBatchWork_AndSaidInTheAnswer()
+    {
+        const string chat = """{"messages":[{"role":"user","content":"Hi"}],"max_tokens":2,"service_tier":"TIER"}""";
+        foreach (var (asked, used) in new[] { ("flex", "flex"), ("auto", "default"), ("priority", "default") })
+        {
+            Assert.Equal(used, (await _server.PostJsonAsync("/v1/chat/completions", chat.Replace("TIER", asked, StringComparison.Ordinal)))["service_tier"]!.ToString());
+            Assert.Equal(used, (await _server.PostJsonAsync("/v1/responses", $$"""{"input":"Hi","max_output_tokens":2,"service_tier":"{{asked}}"}"""))["service_tier"]!.ToString());
+            var events = await _server.StreamAsync("/v1/completions", $$"""{"prompt":"Hi","max_tokens":2,"stream":true,"service_tier":"{{asked}}"}""");
+            Assert.All(events[..^1], e => Assert.Equal(used, JsonNode.Parse(e)!["service_tier"]!.ToString()));
+        }
+        Assert.Null((await _server.PostJsonAsync("/v1/completions", """{"prompt":"Hi","max_tokens":2}"""))["service_tier"]);
+        Assert.Matches("""num_requests_waiting_by_priority\{[^}]*priority="batch"\} 0""", await _server.Client.GetStringAsync("/metrics"));
+    }
+
+    [Fact]
+    public async Task TooLong_IsRefusedAtOnceWithTheNumbers()
+    {
+        using var refused = await _server.PostAsync("/v1/completions", $$"""{"prompt":[{{string.Join(',', Enumerable.Repeat(5, 5_000))}}],"max_tokens":2}""");
+        Assert.Equal(HttpStatusCode.BadRequest, refused.StatusCode);
+        var limit = (await _server.PostJsonAsync("/tokenize", """{"text":"a"}"""))["max_model_len"]!.GetValue<int>();
+        Assert.Contains($"5000 tokens, the context has room for {limit}", await refused.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Chat_EightStreamsAtOnce_EachSaysWhatItSaysAlone()
     {
         string Body(int i) => $$"""{"messages":[{"role":"user","content":"Question {{i}}"}],"temperature":0,"max_tokens":60,"ignore_eos":true,"stream":true,"tenant":"{{Guid.NewGuid()}}"}""";
@@ -102,6 +126,7 @@ public sealed class OpenAiApiTests : IAsyncLifetime
     [InlineData("""{"messages":[{"role":"user","content":"a"}],"temperature":"hot"}""", 400, "temperature", "wrong_type")]
     [InlineData("""{"messages":[{"role":"user","content":"a"}],"temperature":3}""", 400, "temperature", "invalid_value")]
     [InlineData("""{"messages":[{"role":"user","content":"a"}],"max_tokens":0}""", 400, "max_tokens", "invalid_value")]
+    [InlineData("""{"messages":[{"role":"user","content":"a"}],"service_tier":"cheap"}""", 400, "service_tier", "invalid_value")]
     [InlineData("""{"messages":[{"role":"user","content":"a"}],"max_tokens":1000000}""", 400, null, "context_length_exceeded")]
     [InlineData("""{"messages":[{"role":"user","content":"a"}],"n":0}""", 400, "n", "invalid_value")]
     [InlineData("""{"messages":[{"role":"user","content":"a"}],"n":129}""", 400, "n", "invalid_value")]

@@ -4,17 +4,6 @@ namespace TokenMill.Serving.Tests.Llama;
 
 public sealed class ThreadTunerTests
 {
-    private sealed class ManualTime : TimeProvider
-    {
-        private long _ticks = 1;
-
-        public override long TimestampFrequency => TimeSpan.TicksPerSecond;
-
-        public override long GetTimestamp() => _ticks;
-
-        public void Pass(TimeSpan time) => _ticks += time.Ticks;
-    }
-
     [Fact]
     public void CoresGetBusyAndFreeAgain_ThreadsFollow()
     {

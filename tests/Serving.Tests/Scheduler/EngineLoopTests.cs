@@ -4,7 +4,7 @@ using TokenMill.Shared.Domain;
 namespace TokenMill.Serving.Tests.Scheduler;
 
 /// <summary>The engine's thread, with a runner whose steps the test holds up or breaks.</summary>
-public sealed class EngineLoopTests
+public sealed class EngineLoopTests(ITestOutputHelper output)
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
 
@@ -75,14 +75,72 @@ public sealed class EngineLoopTests
         using var engine = new EngineLoop(executor, new SchedulerOptions { MaxRunning = 2, MaxWaiting = 3 }, TimeProvider.System);
         var accepted = Enumerable.Range(1, 5).Select(i => Requests.Greedy([i], 4)).ToList();
         foreach (var (request, _) in accepted) engine.Submit(request);
-        Assert.Equal("engine-busy", Assert.Throws<RefusedException>(() => engine.Submit(Requests.Greedy([9], 4).Request)).Error.Code);
-        Assert.True(engine.ExpectedWait >= TimeSpan.FromSeconds(1));
+        var busy = Assert.Throws<RefusedException>(() => engine.Submit(Requests.Greedy([9], 4).Request)).Error;
+        Assert.Equal("engine-busy", busy.Code);
+        Assert.True(busy.RetryAfter >= TimeSpan.FromSeconds(1));
         step.Release(10_000);
         await Task.WhenAll(accepted.Select(a => a.Consumer.Done.Task)).WaitAsync(Patience);
         var (late, consumer) = Requests.Greedy([9], 4);
         engine.Submit(late);
         await consumer.Done.Task.WaitAsync(Patience);
         Assert.Equal(1, engine.Metrics.Refused);
+    }
+
+    /// <summary>A queue that is always full, by a clock of its own: who is refused is told about how long the last one in the queue then waits.</summary>
+    [Fact]
+    public async Task QueueFull_TheWaitThatIsNamedIsAboutTheWait()
+    {
+        var (time, random, last) = (new ManualTime(), new Random(1), (EngineRequest?)null);
+        List<(long At, TimeSpan Named, EngineRequest Last)> refused = [];
+        var enough = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        EngineLoop engine = null!;
+        using var ready = new ManualResetEventSlim();
+        var executor = new FakeExecutor(400)
+        {
+            BeforeStep = () =>
+            {
+                ready.Wait();
+                time.Pass(TimeSpan.FromSeconds(0.1));
+                try
+                {
+                    while (refused.Count < 800)
+                    {
+                        var (request, _) = Requests.Greedy(Requests.Prompt(random, random.Next(1, 60)), random.Next(1, 60));
+                        engine.Submit(request);
+                        last = request;
+                    }
+                    enough.TrySetResult();
+                }
+                catch (RefusedException e)
+                {
+                    refused.Add((time.GetTimestamp(), e.Error.RetryAfter!.Value, last!));
+                }
+            },
+        };
+        using var loop = engine = new EngineLoop(executor, new SchedulerOptions { MaxRunning = 4, MaxWaiting = 12 }, time);
+        var (first, _) = Requests.Greedy([1], 5);
+        engine.Submit(first);
+        ready.Set();
+        await enough.Task.WaitAsync(Patience);
+        var ratios = refused.Skip(200).Where(r => r.Last.StartedAt is not null).Select(r => r.Named / time.GetElapsedTime(r.At, r.Last.StartedAt!.Value)).Order().ToList();
+        output.WriteLine($"named over real wait: median {ratios[ratios.Count / 2]:0.00}, nine of ten between {ratios[ratios.Count / 20]:0.00} and {ratios[^(ratios.Count / 20)]:0.00}");
+        Assert.InRange(ratios[ratios.Count / 2], 0.7, 1.5);
+        Assert.InRange(ratios.Count(r => r is > 0.5 and < 2), ratios.Count * 3 / 4, ratios.Count);
+    }
+
+    [Fact]
+    public async Task QueueFullOfBatchWork_TakesInteractiveRequests()
+    {
+        using var step = new SemaphoreSlim(0);
+        using var engine = new EngineLoop(new FakeExecutor(10_000) { BeforeStep = step.Wait }, new SchedulerOptions { MaxRunning = 2, MaxWaiting = 3 }, TimeProvider.System);
+        for (var i = 1; i <= 5; i++) engine.Submit(Requests.Greedy([i], 4, priority: RequestPriority.Batch).Request);
+        var refused = Record.Exception(() => engine.Submit(Requests.Greedy([9], 4, priority: RequestPriority.Batch).Request));
+        var (urgent, consumer) = Requests.Greedy([9], 4);
+        var taken = Record.Exception(() => engine.Submit(urgent));
+        step.Release(10_000);
+        Assert.Equal("engine-busy", Assert.IsType<RefusedException>(refused).Error.Code);
+        Assert.Null(taken);
+        await consumer.Done.Task.WaitAsync(Patience);
     }
 
     [Fact]

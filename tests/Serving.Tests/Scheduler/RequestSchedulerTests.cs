@@ -8,7 +8,7 @@ public sealed class RequestSchedulerTests(ITestOutputHelper output)
     [Fact]
     public void RandomLoad_EveryRequestEndsWithTheAnswerItWouldHaveAlone()
     {
-        long preemptions = 0, found = 0, asked = 0, cancelled = 0, requests = 0;
+        long preemptions = 0, found = 0, asked = 0, cancelled = 0, requests = 0, overdue = 0;
         for (var seed = 0; seed < 400; seed++)
         {
             var random = new Random(seed);
@@ -29,21 +29,24 @@ public sealed class RequestSchedulerTests(ITestOutputHelper output)
                 ReservedTokensPerRequest = random.Next(0, 8),
                 SharedPrefixWorthWaiting = random.Next(1, 12),
                 GuessedStepTokens = random.Next(0, 12),
+                MaxWait = TimeSpan.FromSeconds(random.Next(5, 200)),
             };
-            var scheduler = new RequestScheduler(executor, options);
-            int[][] prefixes = [[], Prompt(random, 20), Prompt(random, 9)];
+            var time = new ManualTime();
+            var scheduler = new RequestScheduler(executor, options, time);
+            int[][] prefixes = [[], Requests.Prompt(random, 20), Requests.Prompt(random, 9)];
             List<(EngineRequest Request, GreedyConsumer Consumer, int[] Prompt, int MaxNew, string? Adapter)> all = [];
             List<(ScoringConsumer Consumer, int[] Prompt)> scored = [];
 
             for (var step = 0; step < 200 || scheduler.RunningCount + scheduler.WaitingCount > 0; step++)
             {
                 Assert.True(step < 5_000, $"seed {seed}: no end in sight");
+                time.Pass(TimeSpan.FromSeconds(1));
                 if (step < 200 && random.Next(4) == 0)
                 {
-                    int[] prompt = [.. prefixes[random.Next(3)], .. Prompt(random, random.Next(1, 20))];
+                    int[] prompt = [.. prefixes[random.Next(3)], .. Requests.Prompt(random, random.Next(1, 20))];
                     var maxNew = random.Next(1, 60 - prompt.Length + 1);
                     var adapter = random.Next(6) switch { < 3 and var n => "aaa"[..(n + 1)], _ => null };
-                    var (request, consumer) = Requests.Greedy(prompt, maxNew, adapter, random.Next(2) == 0 ? "x" : "y");
+                    var (request, consumer) = Requests.Greedy(prompt, maxNew, adapter, random.Next(2) == 0 ? "x" : "y", (RequestPriority)random.Next(2));
                     Assert.Null(RequestScheduler.Unservable(request, executor));
                     all.Add((request, consumer, prompt, maxNew, adapter));
                     scheduler.Submit(request);
@@ -51,13 +54,13 @@ public sealed class RequestSchedulerTests(ITestOutputHelper output)
                 if (step < 200 && random.Next(40) == 0)
                 {
                     var scorer = new ScoringConsumer();
-                    var prompt = Prompt(random, random.Next(1, 40));
+                    var prompt = Requests.Prompt(random, random.Next(1, 40));
                     scored.Add((scorer, prompt));
-                    scheduler.Submit(new EngineRequest(prompt, 0, new CacheKey("x", null), scorer));
+                    scheduler.Submit(new EngineRequest(prompt, 0, new CacheKey("x", null), scorer) { Priority = (RequestPriority)random.Next(2) });
                 }
                 if (all.Count > 0 && random.Next(25) == 0) scheduler.End(all[random.Next(all.Count)].Request, EndReason.Cancelled);
                 var hasWork = scheduler.RunningCount + scheduler.WaitingCount > 0;
-                Assert.True(scheduler.Step(executor) || !hasWork, $"seed {seed}: work, but no step");
+                Assert.True(scheduler.Step(executor, plan => CheckPriorities(plan, scheduler)) || !hasWork, $"seed {seed}: work, but no step");
                 Assert.InRange(scheduler.RunningCount, 0, options.MaxRunning);
             }
             while (scheduler.Step(executor)) { }
@@ -71,6 +74,7 @@ public sealed class RequestSchedulerTests(ITestOutputHelper output)
                 Assert.Equal(end == EndReason.Cancelled ? end : alone[^1] == 0 ? EndReason.Stop : EndReason.Length, end);
                 Assert.Equal(consumer.Tokens.Count, request.NewTokens);
                 cancelled += end == EndReason.Cancelled ? 1 : 0;
+                overdue += request.IsOverdue ? 1 : 0;
             }
             foreach (var (consumer, prompt) in scored)
             {
@@ -87,8 +91,8 @@ public sealed class RequestSchedulerTests(ITestOutputHelper output)
             Assert.Equal((0, 0), (scheduler.Tree.UsedTokens, scheduler.Tree.KeptSequences));
             (preemptions, found, asked, requests) = (preemptions + scheduler.Preemptions, found + scheduler.PrefixTokensFound, asked + scheduler.PrefixTokensAsked, requests + all.Count);
         }
-        output.WriteLine($"{requests} requests, {cancelled} cancelled, {preemptions} preemptions, {found} of {asked} prompt tokens found in the cache");
-        Assert.True(preemptions > 100 && found > 1_000, "the load was too light to prove anything");
+        output.WriteLine($"{requests} requests, {cancelled} cancelled, {overdue} overdue, {preemptions} preemptions, {found} of {asked} prompt tokens found in the cache");
+        Assert.True(preemptions > 100 && found > 1_000 && overdue > 100, "the load was too light to prove anything");
     }
 
     [Fact]
@@ -97,7 +101,7 @@ public sealed class RequestSchedulerTests(ITestOutputHelper output)
         var executor = new FakeExecutor(capacityTokens: 400, maxSequences: 32);
         var scheduler = new RequestScheduler(executor, new SchedulerOptions { MaxRunning = 16 });
         var random = new Random(5);
-        var all = Enumerable.Range(0, 16).Select(_ => Requests.Greedy([.. Prompt(random, 60)], 40)).ToList();
+        var all = Enumerable.Range(0, 16).Select(_ => Requests.Greedy([.. Requests.Prompt(random, 60)], 40)).ToList();
         foreach (var (request, _) in all) scheduler.Submit(request);
         while (scheduler.Step(executor)) { }
         Assert.All(all, r => Assert.Equal(Requests.Alone(executor, r.Request.Tokens[..60].ToArray(), 40), r.Consumer.Tokens));
@@ -141,7 +145,7 @@ public sealed class RequestSchedulerTests(ITestOutputHelper output)
             var executor = new FakeExecutor(capacityTokens: 2_000) { Memory = 1 };
             var scheduler = new RequestScheduler(executor, new SchedulerOptions { GuessedStepTokens = guesses });
             var consumer = new SamplingConsumer(seed);
-            scheduler.Submit(new EngineRequest(Prompt(new Random(seed), 5), 200, new CacheKey("", null), consumer));
+            scheduler.Submit(new EngineRequest(Requests.Prompt(new Random(seed), 5), 200, new CacheKey("", null), consumer));
             while (scheduler.Step(executor)) { }
             return (consumer.Tokens, executor.Steps);
         }
@@ -169,7 +173,7 @@ public sealed class RequestSchedulerTests(ITestOutputHelper output)
         var talking = Requests.Greedy(WithoutEnd(executor, 30), 200);
         scheduler.Submit(talking.Request);
         for (var i = 0; i < 3; i++) scheduler.Step(executor);
-        var long1 = Requests.Greedy(Prompt(new Random(1), 600), 1);
+        var long1 = Requests.Greedy(Requests.Prompt(new Random(1), 600), 1);
         scheduler.Submit(long1.Request);
         var before = talking.Consumer.Tokens.Count;
         while (long1.Consumer.Ends.Count == 0 && talking.Consumer.Ends.Count == 0) scheduler.Step(executor);
@@ -183,8 +187,8 @@ public sealed class RequestSchedulerTests(ITestOutputHelper output)
         var executor = new FakeExecutor(capacityTokens: 2_000, maxSequences: 40) { MaxStepTokens = 64 };
         var scheduler = new RequestScheduler(executor, new SchedulerOptions());
         var random = new Random(2);
-        var system = Prompt(random, 300);
-        for (var i = 0; i < 16; i++) scheduler.Submit(Requests.Greedy([.. system, .. Prompt(random, 10)], 1).Request);
+        var system = Requests.Prompt(random, 300);
+        for (var i = 0; i < 16; i++) scheduler.Submit(Requests.Greedy([.. system, .. Requests.Prompt(random, 10)], 1).Request);
         while (scheduler.Step(executor)) { }
         Assert.InRange(executor.Log.Sum(s => s.Tokens), 300 + 160, 300 + 160 + 16);
     }
@@ -194,7 +198,7 @@ public sealed class RequestSchedulerTests(ITestOutputHelper output)
     {
         var executor = new FakeExecutor(capacityTokens: 1_000);
         var scheduler = new RequestScheduler(executor, new SchedulerOptions());
-        var prompt = Prompt(new Random(3), 50);
+        var prompt = Requests.Prompt(new Random(3), 50);
         foreach (var (tenant, adapter, expected) in new[] { ("x", (string?)null, 0), ("y", null, 0), ("x", "a", 0), ("x", null, 49) })
         {
             var (request, _) = Requests.Greedy(prompt, 1, adapter, tenant);
@@ -220,7 +224,7 @@ public sealed class RequestSchedulerTests(ITestOutputHelper output)
         var executor = new FakeExecutor(capacityTokens: 4_000, maxSequences: 64) { MaxAdapters = 2 };
         var scheduler = new RequestScheduler(executor, new SchedulerOptions { MaxRunning = 4 });
         var random = new Random(4);
-        var all = Enumerable.Range(0, 48).Select(i => (Prompt: Prompt(random, 10), Adapter: new string('a', i % 16 + 1))).ToList();
+        var all = Enumerable.Range(0, 48).Select(i => (Prompt: Requests.Prompt(random, 10), Adapter: new string('a', i % 16 + 1))).ToList();
         var answers = all.ConvertAll(r => Requests.Greedy(r.Prompt, 20, r.Adapter));
         foreach (var (request, _) in answers) scheduler.Submit(request);
         while (scheduler.Step(executor)) { }
@@ -233,7 +237,7 @@ public sealed class RequestSchedulerTests(ITestOutputHelper output)
         {
             Assert.True(step < 500, "the rare adapter starves");
             if (step == 10) scheduler.Submit(rare.Request);
-            if (scheduler.WaitingCount < 4) scheduler.Submit(Requests.Greedy(Prompt(random, 5), 20, step % 2 == 0 ? "a" : "bbb").Request);
+            if (scheduler.WaitingCount < 4) scheduler.Submit(Requests.Greedy(Requests.Prompt(random, 5), 20, step % 2 == 0 ? "a" : "bbb").Request);
             scheduler.Step(executor);
         }
     }
@@ -279,21 +283,28 @@ public sealed class RequestSchedulerTests(ITestOutputHelper output)
     public void Unservable_SaysTheNumbers()
     {
         var executor = new FakeExecutor(capacityTokens: 100) { MaxSequenceTokens = 80 };
-        Assert.Contains("90", RequestScheduler.Unservable(Requests.Greedy(Prompt(new Random(1), 90), 1).Request, executor)!.Message);
-        Assert.Equal("context-length-exceeded", RequestScheduler.Unservable(Requests.Greedy(Prompt(new Random(1), 40), 41).Request, executor)!.Code);
-        Assert.Null(RequestScheduler.Unservable(Requests.Greedy(Prompt(new Random(1), 40), 40).Request, executor));
+        Assert.Contains("90", RequestScheduler.Unservable(Requests.Greedy(Requests.Prompt(new Random(1), 90), 1).Request, executor)!.Message);
+        Assert.Equal("context-length-exceeded", RequestScheduler.Unservable(Requests.Greedy(Requests.Prompt(new Random(1), 40), 41).Request, executor)!.Code);
+        Assert.Null(RequestScheduler.Unservable(Requests.Greedy(Requests.Prompt(new Random(1), 40), 40).Request, executor));
         Assert.Equal("unknown-token", RequestScheduler.Unservable(Requests.Greedy([1, 50], 1).Request, executor)!.Code);
         Assert.Equal("unknown-token", RequestScheduler.Unservable(Requests.Greedy([-1], 1).Request, executor)!.Code);
     }
 
-    private static int[] Prompt(Random random, int length) => [.. Enumerable.Range(0, length).Select(_ => random.Next(1, 50))];
+    /// <summary>No batch request is computed while an interactive one runs, unless it is overdue; and one at a time is.</summary>
+    private static void CheckPriorities(StepPlan plan, RequestScheduler scheduler)
+    {
+        var running = scheduler.All().Where(r => r.State == RequestState.Running).ToList();
+        Assert.InRange(scheduler.All().Count(r => r.IsOverdue), 0, 1);
+        if (running.Exists(r => r.Priority == RequestPriority.Interactive)) Assert.DoesNotContain(plan.Requests, r => r.Priority == RequestPriority.Batch && !r.IsOverdue);
+        if (running.Find(r => r.IsOverdue) is { } first) Assert.Equal(first, running[0]);
+    }
 
     /// <summary>A prompt whose answer does not end within that many tokens.</summary>
     private static int[] WithoutEnd(FakeExecutor executor, int tokens, string? adapter = null)
     {
         for (var seed = 0; ; seed++)
         {
-            var prompt = Prompt(new Random(seed), 5);
+            var prompt = Requests.Prompt(new Random(seed), 5);
             if (!Requests.Alone(executor, prompt, tokens, adapter).Contains(0)) return prompt;
         }
     }

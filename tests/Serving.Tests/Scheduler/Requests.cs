@@ -64,11 +64,13 @@ internal sealed class ScoringConsumer : ILogitsConsumer
 
 internal static class Requests
 {
-    public static (EngineRequest Request, GreedyConsumer Consumer) Greedy(int[] prompt, int maxNewTokens, string? adapter = null, string tenant = "")
+    public static (EngineRequest Request, GreedyConsumer Consumer) Greedy(int[] prompt, int maxNewTokens, string? adapter = null, string tenant = "", RequestPriority priority = RequestPriority.Interactive)
     {
         var consumer = new GreedyConsumer();
-        return (new EngineRequest(prompt, maxNewTokens, new CacheKey(tenant, adapter), consumer), consumer);
+        return (new EngineRequest(prompt, maxNewTokens, new CacheKey(tenant, adapter), consumer) { Priority = priority }, consumer);
     }
+
+    public static int[] Prompt(Random random, int length) => [.. Enumerable.Range(0, length).Select(_ => random.Next(1, 50))];
 
     /// <summary>What a request answers when it is alone in the world.</summary>
     public static List<int> Alone(FakeExecutor executor, int[] prompt, int maxNewTokens, string? adapter = null)
@@ -85,9 +87,10 @@ internal static class Requests
     }
 
     /// <summary>One turn of the engine without its thread.</summary>
-    public static bool Step(this RequestScheduler scheduler, IModelExecutor executor)
+    public static bool Step(this RequestScheduler scheduler, IModelExecutor executor, Action<StepPlan>? planned = null)
     {
         if (scheduler.Plan() is not { } plan) return false;
+        planned?.Invoke(plan);
         if (executor.Execute(plan) == StepOutcome.CacheFull) scheduler.Retry();
         else scheduler.Complete(plan);
         return true;

@@ -52,9 +52,9 @@ public sealed class GatewayTests(DeployedPortal deployed, ITestOutputHelper outp
     {
         using var client = Client(deployed.Key);
         var before = (await deployed.UsageAsync(deployed.Starter)).Count;
-        using var whole = await client.PostAsJsonAsync("/v1/responses", new { model = deployed.Starter.Name, input = "Where is the kettle?", max_output_tokens = 6, temperature = 0 });
+        using var whole = await client.PostAsJsonAsync("/v1/responses", new { model = deployed.Starter.Name, input = "Where is the kettle?", max_output_tokens = 6, temperature = 0, service_tier = "flex" });
         var response = (await whole.Content.ReadFromJsonAsync<JsonObject>())!;
-        Assert.Equal(deployed.Starter.Name, (string?)response["model"]);
+        Assert.Equal((deployed.Starter.Name, "flex"), ((string?)response["model"], (string?)response["service_tier"]));
         using var streamed = await client.PostAsJsonAsync("/v1/responses", new { model = deployed.Starter.Name, input = "Where is the kettle?", max_output_tokens = 6, temperature = 0, stream = true });
         var events = (await streamed.Content.ReadAsStringAsync()).Split("\n\n", StringSplitOptions.RemoveEmptyEntries);
         Assert.All(events, e => Assert.StartsWith("event: response.", e, StringComparison.Ordinal));

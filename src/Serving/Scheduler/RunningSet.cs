@@ -1,0 +1,45 @@
+namespace TokenMill.Serving.Scheduler;
+
+/// <summary>
+/// Requests under way, in the order in which they have a right to be: the overdue one, then by priority, then by age. The last one makes way
+/// when room runs out. While an interactive one is here, batch requests pause: they keep their place and are in no step.
+/// </summary>
+internal sealed class RunningSet
+{
+    private readonly List<EngineRequest> _requests = [];
+    private int _interactive;
+
+    public int Count => _requests.Count;
+    public IReadOnlyList<EngineRequest> Requests => _requests;
+    public EngineRequest Last => _requests[^1];
+    public EngineRequest this[int index] => _requests[index];
+
+    public EngineRequest? OldestPaused
+    {
+        get
+        {
+            EngineRequest? oldest = null;
+            foreach (var request in _requests)
+                if (IsPaused(request) && !(request.Ticket > oldest?.Ticket)) oldest = request;
+            return oldest;
+        }
+    }
+
+    public int CountOf(RequestPriority priority) => priority == RequestPriority.Interactive ? _interactive : _requests.Count - _interactive;
+
+    public bool IsPaused(EngineRequest request) => request.Priority == RequestPriority.Batch && !request.IsOverdue && _interactive > 0;
+
+    public void Add(EngineRequest request)
+    {
+        _requests.Insert(_requests.FindLastIndex(r => GoesBefore(r, request)) + 1, request);
+        if (request.Priority == RequestPriority.Interactive) _interactive++;
+    }
+
+    public void Remove(EngineRequest request)
+    {
+        if (_requests.Remove(request) && request.Priority == RequestPriority.Interactive) _interactive--;
+    }
+
+    private static bool GoesBefore(EngineRequest a, EngineRequest b) =>
+        a.IsOverdue != b.IsOverdue ? a.IsOverdue : a.Priority != b.Priority ? a.Priority < b.Priority : a.Ticket < b.Ticket;
+}

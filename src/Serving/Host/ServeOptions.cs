@@ -19,6 +19,9 @@ internal sealed record ServeOptions
     /// <summary>Answer tokens of a step up to which guesses are tried; 0: never.</summary>
     public int GuessedStepTokens { get; init; } = new SchedulerOptions().GuessedStepTokens;
 
+    /// <summary>A smaller model of the same vocabulary that guesses the answer's next tokens.</summary>
+    public string? DraftPath { get; init; }
+
     /// <summary>The type of weights is chosen by measurement on this machine, instead of taken as the file has it.</summary>
     public bool ChoosesType { get; init; }
 
@@ -41,7 +44,6 @@ internal sealed record ServeOptions
             KeyValueType = arguments.Option("--kv-type") is { } type ? KeyValueTypes.Parse(type) : null,
         };
         if (executor.MaxRunning > LlamaExecutorOptions.MostRunning) throw new UsageException($"--parallel is at most {LlamaExecutorOptions.MostRunning}");
-        if (arguments.Option("--draft") is not null) throw new UsageException("--draft is not supported yet");
         var options = new ServeOptions
         {
             Adapters = [.. arguments.Options("--adapter").Select(NamedAdapter.Parse)],
@@ -51,6 +53,7 @@ internal sealed record ServeOptions
             MaxWaiting = Positive(arguments, "--queue") ?? new SchedulerOptions().MaxWaiting,
             GuessedStepTokens = AtLeast(0, arguments, "--lookup") ?? new SchedulerOptions().GuessedStepTokens,
             ChoosesType = arguments.Option("--type") switch { null => false, "auto" => true, var other => throw new UsageException($"--type is auto, not '{other}'; quantize makes a file of another type") },
+            DraftPath = arguments.Option("--draft"),
             ParentPipe = arguments.Flag("--parent-pipe"),
             Executor = executor,
             ModelPath = arguments.Positional("MODEL"),

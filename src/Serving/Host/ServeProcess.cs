@@ -29,7 +29,7 @@ internal sealed class ServeProcess(ServeOptions options, StartReport report)
             using (CrashLine.Watch(new Error("native-crash", $"llama.cpp ended the process while it loaded {Path.GetFileName(options.ModelPath)}", "the model file or the machine is at fault: try another file of this model")))
                 model = ServedEmbeddings.IsFor(options.ModelPath)
                     ? ServedEmbeddings.Load(options, report.Loading)
-                    : ServedModel.Load(path, options.Adapters, options.Executor, new SchedulerOptions { MaxWaiting = options.MaxWaiting, GuessedStepTokens = options.GuessedStepTokens }, report.Loading);
+                    : ServedModel.Load(path, options.Adapters, options.Executor, new SchedulerOptions { MaxWaiting = options.MaxWaiting, GuessedStepTokens = options.GuessedStepTokens }, report.Loading, options.DraftPath);
             using (model) await ServeAsync(model, cancellationToken);
         }
         catch (RefusedException e)

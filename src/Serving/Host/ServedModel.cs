@@ -17,17 +17,19 @@ internal sealed class ServedModel : IServed
 {
     private readonly LlamaModel _model;
     private readonly LlamaExecutor _executor;
+    private readonly DraftLlama? _draft;
     private readonly Lazy<ConversationEncoder> _encoder;
     private readonly Lazy<Embedder> _embedder;
 
-    private ServedModel(LlamaModel model, LlamaExecutor executor, ServedAdapters adapters, SchedulerOptions scheduling, TimeProvider time)
+    private ServedModel(LlamaModel model, LlamaExecutor executor, DraftLlama? draft, ServedAdapters adapters, SchedulerOptions scheduling, TimeProvider time)
     {
+        _draft = draft;
         (_model, _executor, Adapters, Time) = (model, executor, adapters, time);
         _embedder = new(() => new Embedder(model, threads: 1));
         Grammars = new GrammarCache(model.Vocabulary);
         Markup = new ModelMarkup(model.File, model.Vocabulary);
         _encoder = new(() => ConversationEncoder.For(ChatTemplate.ForModel(model.File), model.Vocabulary));
-        Engine = new EngineLoop(executor, scheduling with { MaxRunning = executor.MaxRunning, StepTokens = executor.MaxStepTokens }, time);
+        Engine = new EngineLoop(executor, scheduling with { MaxRunning = executor.MaxRunning, StepTokens = executor.MaxStepTokens }, time, draft?.Executor);
     }
 
     public Task<Exception?> Ended => Engine.Ended;
@@ -75,7 +77,7 @@ internal sealed class ServedModel : IServed
 
     /// <summary>Loads everything and computes once, so that the first request is not the slow one.</summary>
     /// <exception cref="RefusedException">A file is broken, hostile, or does not fit; the machine cannot run it.</exception>
-    public static ServedModel Load(string path, IReadOnlyList<NamedAdapter> adapters, LlamaExecutorOptions options, SchedulerOptions? scheduling = null, Action<float>? progress = null)
+    public static ServedModel Load(string path, IReadOnlyList<NamedAdapter> adapters, LlamaExecutorOptions options, SchedulerOptions? scheduling = null, Action<float>? progress = null, string? draftPath = null)
     {
         var model = LlamaModel.Load(path, progress);
         if (model.Embeds)
@@ -84,16 +86,20 @@ internal sealed class ServedModel : IServed
             throw new RefusedException("not-servable", $"{System.IO.Path.GetFileName(path)} gives embeddings and writes no text", "choose a model that writes text");
         }
         LlamaExecutor? executor = null;
+        DraftLlama? draft = null;
         var served = new ServedAdapters(model, TimeProvider.System);
         try
         {
             foreach (var adapter in adapters) served.Add(adapter);
             executor = new LlamaExecutor(model, options, served.PathOf);
             executor.WarmUp();
-            return new ServedModel(model, executor, served, scheduling ?? new SchedulerOptions(), TimeProvider.System);
+            if (draftPath is not null) draft = DraftLlama.Load(draftPath, model, executor, options);
+            return new ServedModel(model, executor, draft, served, scheduling ?? new SchedulerOptions(), TimeProvider.System);
         }
         catch
         {
+            draft?.Executor.Dispose();
+            draft?.Dispose();
             executor?.Dispose();
             served.Dispose();
             model.Dispose();
@@ -123,6 +129,7 @@ internal sealed class ServedModel : IServed
     public Task<int> SetThreadsAsync(int threads) => Engine.Call(() =>
     {
         _executor.SetThreads(threads);
+        _draft?.Executor.SetThreads(threads);
         return threads;
     });
 
@@ -136,7 +143,8 @@ internal sealed class ServedModel : IServed
     public void Dispose()
     {
         if (_embedder.IsValueCreated) _embedder.Value.Dispose();
-        Engine.Dispose();                                      // and with it the executor
+        Engine.Dispose();                                      // and with it the executors
+        _draft?.Dispose();
         Adapters.Dispose();
         _model.Dispose();
     }

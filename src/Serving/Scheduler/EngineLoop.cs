@@ -13,6 +13,7 @@ public sealed class EngineLoop : IDisposable
     private static readonly Error Stopped = new("engine-stopped", "the engine is shutting down", "ask again in a moment");
 
     private readonly IModelExecutor _executor;
+    private readonly DraftModel? _draft;
     private readonly SchedulerOptions _options;
     private readonly TimeProvider _time;
     private readonly RequestScheduler _scheduler;
@@ -26,10 +27,12 @@ public sealed class EngineLoop : IDisposable
     private readonly int[] _present = new int[EngineMetrics.Priorities.Count];   // requests that have not ended, by priority
     private bool _stopping;
 
-    public EngineLoop(IModelExecutor executor, SchedulerOptions options, TimeProvider time)
+    /// <param name="draft">A smaller model that guesses what the other one will answer; its first tokens mean the same.</param>
+    public EngineLoop(IModelExecutor executor, SchedulerOptions options, TimeProvider time, IModelExecutor? draft = null)
     {
         (_executor, _options, _time) = (executor, options, time);
-        _scheduler = new RequestScheduler(executor, options, time);
+        _draft = draft is null ? null : new DraftModel(draft, Math.Min(draft.VocabularySize, executor.VocabularySize), time);
+        _scheduler = new RequestScheduler(executor, options, time, _draft);
         _wait = new WaitEstimate(time);
         _scheduler.Sampled += OnSampled;
         _scheduler.Ended += OnEnded;
@@ -222,6 +225,7 @@ public sealed class EngineLoop : IDisposable
         }
         while (NextPosted() is { } action) action();
         foreach (var request in _scheduler.All()) _scheduler.End(request, EndReason.Failed, error);
+        _draft?.Dispose();
         _executor.Dispose();
     }
 }

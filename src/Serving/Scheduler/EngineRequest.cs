@@ -70,7 +70,14 @@ public sealed class EngineRequest
 
     internal PromptLookup Lookup { get; } = new();
 
+    /// <summary>What a draft model expects next, if there is one and it was asked.</summary>
+    internal DraftedTokens Draft { get; } = new();
+
+    private bool _usesDraft;
+
     public ReadOnlySpan<int> Tokens => _tokens.AsSpan(0, TotalTokens);
+
+    internal ReadOnlyMemory<int> KnownFrom(int start, int count) => _tokens.AsMemory(start, count);
 
     internal ReadOnlyMemory<int> Uncomputed(int count) => _tokens.AsMemory(ComputedTokens, count);
 
@@ -78,7 +85,10 @@ public sealed class EngineRequest
     /// <returns>How many.</returns>
     internal int Guess(int most)
     {
-        var guess = Lookup.Guess(Tokens, Math.Min(most, MaxNewTokens - NewTokens - 1));
+        most = Math.Min(most, MaxNewTokens - NewTokens - 1);
+        var guess = Lookup.Guess(Tokens, most);                // costs nothing, so it is asked first
+        _usesDraft = guess.IsEmpty;
+        if (_usesDraft) guess = Draft.Take(most);
         Grow(guess.Length);                                    // the guess stays where it was
         guess.CopyTo(_tokens.AsSpan(TotalTokens));
         return guess.Length;
@@ -88,6 +98,13 @@ public sealed class EngineRequest
     {
         ServedTokens += tokens;
         Share!.ServedTokens += tokens;
+    }
+
+    /// <summary>How many of the guessed tokens were right.</summary>
+    internal void ObserveGuess(int guessed, int right)
+    {
+        if (_usesDraft) Draft.Length.Observe(guessed, right);
+        else Lookup.Observe(guessed, right);
     }
 
     internal void Append(int token)

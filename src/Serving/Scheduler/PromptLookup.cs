@@ -7,22 +7,20 @@ namespace TokenMill.Serving.Scheduler;
 /// </summary>
 internal sealed class PromptLookup
 {
-    private const int NGram = 4, LongestMatch = 32, FirstLength = 2, LongestPause = 64, ShortestPause = 8;
+    private const int NGram = 4, LongestMatch = 32;
 
-    private int _length = FirstLength, _pause, _nextPause = ShortestPause;
+    private readonly GuessLength _length = new();
 
     /// <summary>Tokens that may come next, at most that many; often none.</summary>
     public ReadOnlySpan<int> Guess(ReadOnlySpan<int> tokens, int most)
     {
-        if (_pause > 0)
-        {
-            _pause--;
-            return [];
-        }
-        if (most <= 0 || tokens.Length <= NGram) return [];
+        if (_length.Pauses() || most <= 0 || tokens.Length <= NGram) return [];
         var next = tokens[AfterLongestMatch(tokens)..];
-        return next[..Math.Min(next.Length, Math.Min(_length, most))];
+        return next[..Math.Min(next.Length, Math.Min(_length.Tokens, most))];
     }
+
+    /// <summary>Whether it would guess: the last tokens came before, and guessing went well lately.</summary>
+    public bool Knows(ReadOnlySpan<int> tokens) => !_length.IsPausing && tokens.Length > NGram && tokens[..^1].LastIndexOf(tokens[^NGram..]) >= 0;
 
     /// <summary>Where the text went on after the place that has most of its last tokens in common with its end: of records alike, the one being repeated.</summary>
     private static int AfterLongestMatch(ReadOnlySpan<int> tokens)
@@ -38,15 +36,5 @@ internal sealed class PromptLookup
         return end;
     }
 
-    public void Observe(int guessed, int right)
-    {
-        if (right == 0)
-        {
-            (_length, _pause) = (1, _nextPause);
-            _nextPause = Math.Min(2 * _nextPause, LongestPause);
-            return;
-        }
-        _nextPause = ShortestPause;
-        _length = right == guessed ? 2 * guessed : right;
-    }
+    public void Observe(int guessed, int right) => _length.Observe(guessed, right);
 }

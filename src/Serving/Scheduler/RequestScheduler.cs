@@ -25,6 +25,7 @@ public sealed class RequestScheduler
 {
     private readonly SchedulerOptions _options;
     private readonly IModelExecutor _executor;
+    private readonly DraftModel? _draft;
     private readonly int _stepTokens;
     private readonly TimeProvider _time;
     private readonly WaitingQueue _waiting = new();
@@ -36,12 +37,18 @@ public sealed class RequestScheduler
     private EngineRequest? _overdue;                          // one at a time, so that priorities and fairness hold for the others even when all are late
     private long _tickets, _rounds, _steps;
 
-    public RequestScheduler(IModelExecutor executor, SchedulerOptions options, TimeProvider? time = null)
+    public RequestScheduler(IModelExecutor executor, SchedulerOptions options, TimeProvider? time = null) : this(executor, options, time, null)
+    {
+    }
+
+    /// <param name="draft">Guesses where the text itself says nothing; the caller's to dispose.</param>
+    internal RequestScheduler(IModelExecutor executor, SchedulerOptions options, TimeProvider? time, DraftModel? draft)
     {
         if (executor.MaxStepRows <= options.MaxRunning) throw new ArgumentException("a step needs a row of logits for each running request, and one more to score prompts");
         _executor = executor;
         _options = options;
         _time = time ?? TimeProvider.System;
+        _draft = draft;
         _stepTokens = Math.Min(options.StepTokens, executor.MaxStepTokens);
         Tree = new PrefixTree(executor.CapacityTokens, executor.MaxSequences, executor.SharesPrefixes);
         Adapters = new AdapterPlaces(executor);
@@ -169,6 +176,7 @@ public sealed class RequestScheduler
         _lastStepOfAdapter[adapter ?? ""] = ++_steps;
 
         var guesses = MostGuesses(adapter);
+        if (guesses > 0) _draft?.Guess(_running, adapter, guesses);
         for (var i = 0; i < _running.Count; i++)
         {
             var request = _running[i];
@@ -220,7 +228,7 @@ public sealed class RequestScheduler
             if (!isRight || decision.Ends) break;
             right++;
         }
-        request.Lookup.Observe(guessed, right);
+        request.ObserveGuess(guessed, right);
         Tree.TakeBack(request.Sequence!, guessed - right, _plan.OperationList);
         request.ComputedTokens -= guessed - right;
         EndIfDone(request, decision);

@@ -55,9 +55,12 @@ public sealed class StepPlan
 
     internal void UseAdapter(string? adapter) => Adapter = adapter;
 
-    internal void Add(EngineRequest request, SequenceId sequence, ReadOnlyMemory<int> tokens, LogitsWanted logits)
+    internal void Add(EngineRequest request, SequenceId sequence, ReadOnlyMemory<int> tokens, LogitsWanted logits) =>
+        Add(request, sequence, request.ComputedTokens, tokens, logits);
+
+    internal void Add(EngineRequest request, SequenceId sequence, int position, ReadOnlyMemory<int> tokens, LogitsWanted logits)
     {
-        var part = new StepPart(sequence, request.ComputedTokens, tokens, logits, RowCount);
+        var part = new StepPart(sequence, position, tokens, logits, RowCount);
         _parts.Add(part);
         _requests.Add(request);
         TokenCount += tokens.Length;

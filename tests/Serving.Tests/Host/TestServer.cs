@@ -25,9 +25,9 @@ internal sealed class TestServer : IAsyncDisposable
     public Uri Address { get; }
     public HttpClient Client { get; }
 
-    public static async Task<TestServer> StartAsync(string model, LlamaExecutorOptions? executor = null, int? maxWaiting = null, string? secret = null, params IReadOnlyList<NamedAdapter> adapters)
+    public static async Task<TestServer> StartAsync(string model, LlamaExecutorOptions? executor = null, int? maxWaiting = null, string? secret = null, string? draft = null, params IReadOnlyList<NamedAdapter> adapters)
     {
-        var options = new ServeOptions { ModelPath = model, Port = 0, Secret = secret, Adapters = adapters, Executor = (executor ?? new LlamaExecutorOptions()) with { Threads = 1 } };
+        var options = new ServeOptions { ModelPath = model, Port = 0, Secret = secret, DraftPath = draft, Adapters = adapters, Executor = (executor ?? new LlamaExecutorOptions()) with { Threads = 1 } };
         if (maxWaiting is { } most) options = options with { MaxWaiting = most };
         var (stop, ready) = (new CancellationTokenSource(), new TaskCompletionSource<string>());
         var serving = new ServeProcess(options, new StartReport(ready.SetResult)).RunAsync(stop.Token);

@@ -32,6 +32,9 @@ internal sealed class FakeExecutor(int capacityTokens, int maxSequences = 12, in
 
     /// <summary>The logits depend on so many of the last tokens: with few, answers begin to repeat themselves.</summary>
     public int Memory { get; init; } = int.MaxValue;
+    /// <summary>One of so many predictions is another one: a draft model of the one that never errs. 0: none.</summary>
+    public int ErrsOnceIn { get; init; }
+
     public bool IsDisposed { get; private set; }
 
     /// <summary>Cells that some sequence holds, shared ones once.</summary>
@@ -126,7 +129,8 @@ internal sealed class FakeExecutor(int capacityTokens, int maxSequences = 12, in
         var hash = 17UL;
         foreach (var cell in cells.Skip(cells.Count - Math.Min(cells.Count, Memory))) hash = (hash ^ (ulong)(cell.Token + 1) ^ (ulong)((cell.Adapter?.Length ?? 0) << 20)) * 0x9E3779B97F4A7C15 + 1;
         var logits = new float[vocabulary];
-        logits[(hash >> 33) % (ulong)vocabulary] = 1;
+        var errs = ErrsOnceIn > 0 && (hash >> 20) % (ulong)ErrsOnceIn == 0 ? 1UL : 0;
+        logits[((hash >> 33) + errs) % (ulong)vocabulary] = 1;
         return logits;
     }
 }

@@ -3,20 +3,25 @@ using TokenMill.Training.Torch;
 
 namespace TokenMill.Training.Loop;
 
-/// <summary>The mean loss of supervised tokens: fine-tuning on answers, pre-training on everything.</summary>
+/// <summary>
+/// The mean loss of supervised tokens: fine-tuning on answers, pre-training on everything. With weights of messages it is
+/// Σ weight·loss / Σ weight over the tokens of the whole accumulated batch.
+/// </summary>
 public sealed class SupervisedObjective : IObjective
 {
-    public int Terms(PackedBatch batch) => batch.SupervisedTokens;
+    public double Terms(PackedBatch batch) => batch.Weights is null ? batch.SupervisedTokens : batch.SupervisedWeights().Sum(weight => (double)weight);
 
     public float[] Add(PackedBatch batch, TokenLosses losses, ObjectiveSums sums)
     {
-        sums.Loss += losses.Values.Sum();
-        sums.NegativeLogLikelihood += losses.NegativeLogLikelihoods.Sum();
-        sums.Terms += losses.Values.Length;
-        sums.Tokens += losses.Values.Length;
+        var weights = batch.SupervisedWeights();
+        for (var i = 0; i < weights.Length; i++)
+        {
+            sums.Loss += weights[i] * losses.Values[i];
+            sums.NegativeLogLikelihood += weights[i] * losses.NegativeLogLikelihoods[i];
+            sums.Terms += weights[i];
+        }
+        sums.Tokens += weights.Length;
         sums.CorrectTokens += losses.Correct;
-        var slopes = new float[losses.Values.Length];
-        Array.Fill(slopes, 1);
-        return slopes;
+        return weights;
     }
 }

@@ -130,7 +130,7 @@ internal sealed unsafe class LlamaExecutor : IModelExecutor
     /// <exception cref="RefusedException">model-fails.</exception>
     public void WarmUp()
     {
-        const int most = 8;
+        const int most = 16;
         var start = Stopwatch.GetTimestamp();
         for (var i = 0; i < most && (i < 2 || Stopwatch.GetElapsedTime(start) < WarmUpTime); i++)
         {

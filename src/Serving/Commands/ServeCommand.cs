@@ -8,7 +8,7 @@ namespace TokenMill.Serving.Commands;
 internal static class ServeCommand
 {
     public static Command Command { get; } = new("serve",
-        "serve MODEL [--adapter NAME=PATH …] [--max-adapters N] [--host 127.0.0.1] [--port 8080] [--context N] [--parallel N] [--queue N] [--threads N] [--type auto] [--kv-type f16|q8_0|q4_0] [--lookup TOKENS] [--draft MODEL] [--api-key K] [--parent-pipe]",
+        "serve MODEL [--adapter NAME=PATH …] [--max-adapters N] [--host 127.0.0.1] [--port 8080] [--context N] [--parallel N] [--queue N] [--threads N] [--type auto] [--kv-type f16|q8_0|q4_0] [--lookup TOKENS] [--gap-ms 400] [--draft MODEL] [--api-key K] [--parent-pipe]",
         async (arguments, cancellationToken) =>
         {
             var options = ServeOptions.Parse(arguments);

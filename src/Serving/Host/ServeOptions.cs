@@ -25,6 +25,9 @@ internal sealed record ServeOptions
     /// <summary>The type of weights is chosen by measurement on this machine, instead of taken as the file has it.</summary>
     public bool ChoosesType { get; init; }
 
+    /// <summary>How long a prompt may hold up answers that go on.</summary>
+    public TimeSpan LongestGap { get; init; } = new SchedulerOptions().LongestGap;
+
     /// <summary>What every request must bring as its bearer token; null: anyone may ask.</summary>
     public string? Secret { get; init; }
 
@@ -54,6 +57,7 @@ internal sealed record ServeOptions
             GuessedStepTokens = AtLeast(0, arguments, "--lookup") ?? new SchedulerOptions().GuessedStepTokens,
             ChoosesType = arguments.Option("--type") switch { null => false, "auto" => true, var other => throw new UsageException($"--type is auto, not '{other}'; quantize makes a file of another type") },
             DraftPath = arguments.Option("--draft"),
+            LongestGap = Positive(arguments, "--gap-ms") is { } milliseconds ? TimeSpan.FromMilliseconds(milliseconds) : new SchedulerOptions().LongestGap,
             ParentPipe = arguments.Flag("--parent-pipe"),
             Executor = executor,
             ModelPath = arguments.Positional("MODEL"),

@@ -29,7 +29,7 @@ internal sealed class ServeProcess(ServeOptions options, StartReport report)
             using (CrashLine.Watch(new Error("native-crash", $"llama.cpp ended the process while it loaded {Path.GetFileName(options.ModelPath)}", "the model file or the machine is at fault: try another file of this model")))
                 model = ServedEmbeddings.IsFor(options.ModelPath)
                     ? ServedEmbeddings.Load(options, report.Loading)
-                    : ServedModel.Load(path, options.Adapters, options.Executor, new SchedulerOptions { MaxWaiting = options.MaxWaiting, GuessedStepTokens = options.GuessedStepTokens }, report.Loading, options.DraftPath);
+                    : ServedModel.Load(path, options.Adapters, options.Executor, new SchedulerOptions { MaxWaiting = options.MaxWaiting, GuessedStepTokens = options.GuessedStepTokens, LongestGap = options.LongestGap }, report.Loading, options.DraftPath);
             using (model) await ServeAsync(model, cancellationToken);
         }
         catch (RefusedException e)
@@ -86,6 +86,8 @@ internal sealed class ServeProcess(ServeOptions options, StartReport report)
         builder.Logging.SetMinimumLevel(LogLevel.Warning).AddConsole(console => console.LogToStandardErrorThreshold = LogLevel.Trace);
         builder.Services.AddSingleton<IHostLifetime, OwnSignals>();
         builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = ShutdownTimeout);
+        // Each token is a small write: sent by the thread that made it, not by another one that has to be woken.
+        builder.WebHost.UseSockets(sockets => sockets.UnsafePreferInlineScheduling = true);
         builder.WebHost.ConfigureKestrel(kestrel =>
         {
             kestrel.AddServerHeader = false;

@@ -182,7 +182,7 @@ public sealed class EngineLoop : IDisposable
             return;
         }
         Metrics.CountStep(promptTokens);
-        _scheduler.Complete(plan);
+        _scheduler.Complete(plan, _time.GetElapsedTime(now));
     }
 
     private void OnSampled(EngineRequest request)

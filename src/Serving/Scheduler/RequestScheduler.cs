@@ -27,6 +27,7 @@ public sealed class RequestScheduler
     private readonly IModelExecutor _executor;
     private readonly DraftModel? _draft;
     private readonly int _stepTokens;
+    private readonly PromptChunk _chunk;
     private readonly TimeProvider _time;
     private readonly WaitingQueue _waiting = new();
     private readonly RunningSet _running = new();
@@ -50,6 +51,7 @@ public sealed class RequestScheduler
         _time = time ?? TimeProvider.System;
         _draft = draft;
         _stepTokens = Math.Min(options.StepTokens, executor.MaxStepTokens);
+        _chunk = new PromptChunk(options, _stepTokens);
         Tree = new PrefixTree(executor.CapacityTokens, executor.MaxSequences, executor.SharesPrefixes);
         Adapters = new AdapterPlaces(executor);
     }
@@ -135,8 +137,10 @@ public sealed class RequestScheduler
     }
 
     /// <summary>The step was computed: the requests' consumers get their logits, and decide.</summary>
-    public void Complete(StepPlan plan)
+    /// <param name="taken">How long it took, where that is known: the next ones get as many prompt tokens as the answers can bear.</param>
+    public void Complete(StepPlan plan, TimeSpan? taken = null)
     {
+        if (taken is { } time && plan.BoundedPromptTokens > 0) _chunk.Observe(plan.BoundedPromptTokens, time);
         for (var i = 0; i < plan.Parts.Count; i++)
         {
             var request = plan.Requests[i];
@@ -187,9 +191,11 @@ public sealed class RequestScheduler
             guesses -= Math.Max(0, _plan.TokenCount - before - 1);
         }
         var answers = _plan.TokenCount;
-        var budget = answers == 0 && _running.CountOf(RequestPriority.Interactive) > 0 ? _stepTokens : Math.Min(_stepTokens, answers + _options.PromptTokensBesideAnswers);
+        var bounded = answers > 0 || _running.CountOf(RequestPriority.Interactive) == 0;
+        var budget = bounded ? Math.Min(_stepTokens, answers + _chunk.Tokens) : _stepTokens;
         for (var i = 0; i < _running.Count && _plan.TokenCount < budget; i++)
             if (!_running[i].IsAnswering && IsOfStep(_running[i], adapter)) Place(_running[i], budget - _plan.TokenCount);
+        if (bounded) _plan.BoundedPromptTokens = _plan.TokenCount - answers;
     }
 
     private bool IsOfStep(EngineRequest request, string? adapter) => request.Key.Adapter == adapter && !_running.IsPaused(request);

@@ -14,7 +14,10 @@ public sealed record SchedulerOptions
     /// <summary>Tokens of a step, prompt and answer tokens together.</summary>
     public int StepTokens { get; init; } = 512;
 
-    /// <summary>Prompt tokens of a step in which answers also go on: what a long prompt may add to the gap between their tokens.</summary>
+    /// <summary>How long a step with prompt tokens may hold up the answers that also go on: their worst gap against the prompt's wait.</summary>
+    public TimeSpan LongestGap { get; init; } = TimeSpan.FromSeconds(0.4);
+
+    /// <summary>Prompt tokens of a step in which answers also go on, as long as none was timed (<see cref="PromptChunk"/>).</summary>
     public int PromptTokensBesideAnswers { get; init; } = 128;
 
     /// <summary>

@@ -40,6 +40,9 @@ public sealed class StepPlan
     public int TokenCount { get; private set; }
     public int RowCount { get; private set; }
 
+    /// <summary>Tokens of prompts in a step that others wait for, answers or whoever comes next; else 0.</summary>
+    internal int BoundedPromptTokens { get; set; }
+
     /// <summary>The requests, in the order of <see cref="Parts"/>.</summary>
     internal IReadOnlyList<EngineRequest> Requests => _requests;
 
@@ -50,7 +53,7 @@ public sealed class StepPlan
         _operations.Clear();
         _parts.Clear();
         _requests.Clear();
-        (Adapter, TokenCount, RowCount) = (adapter, 0, 0);
+        (Adapter, TokenCount, RowCount, BoundedPromptTokens) = (adapter, 0, 0, 0);
     }
 
     internal void UseAdapter(string? adapter) => Adapter = adapter;

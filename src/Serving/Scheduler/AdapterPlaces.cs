@@ -15,12 +15,12 @@ internal sealed class AdapterPlaces(IModelExecutor executor)
     public long Loads { get; private set; }
 
     /// <summary>Whether a request under this adapter could run beside these.</summary>
-    public bool HasPlaceFor(string? adapter, IReadOnlyList<EngineRequest> running) =>
+    public bool HasPlaceFor(string? adapter, ReadOnlySpan<EngineRequest> running) =>
         adapter is null || _loaded.Contains(adapter) || _loaded.Count < executor.MaxAdapters || FirstUnused(running) is not null;
 
     /// <summary>Loads it, where it is not loaded yet; it must have a place.</summary>
     /// <returns>Why it cannot be loaded, or null.</returns>
-    public Error? Load(string? adapter, IReadOnlyList<EngineRequest> running)
+    public Error? Load(string? adapter, ReadOnlySpan<EngineRequest> running)
     {
         if (adapter is null) return null;
         if (!_loaded.Remove(adapter))
@@ -38,5 +38,17 @@ internal sealed class AdapterPlaces(IModelExecutor executor)
         if (_loaded.Remove(adapter)) executor.UnloadAdapter(adapter);
     }
 
-    private string? FirstUnused(IReadOnlyList<EngineRequest> running) => _loaded.Find(adapter => running.All(r => r.Key.Adapter != adapter));
+    private string? FirstUnused(ReadOnlySpan<EngineRequest> running)
+    {
+        foreach (var adapter in _loaded)
+            if (!IsUsed(adapter, running)) return adapter;
+        return null;
+    }
+
+    private static bool IsUsed(string adapter, ReadOnlySpan<EngineRequest> running)
+    {
+        foreach (var request in running)
+            if (request.Key.Adapter == adapter) return true;
+        return false;
+    }
 }

@@ -206,7 +206,11 @@ public sealed class EngineLoop : IDisposable
 
     private void Publish()
     {
-        foreach (var priority in EngineMetrics.Priorities) Metrics.SetRequests(priority, _scheduler.RunningCountOf(priority), _scheduler.WaitingCountOf(priority));
+        for (var i = 0; i < EngineMetrics.Priorities.Count; i++)
+        {
+            var priority = EngineMetrics.Priorities[i];
+            Metrics.SetRequests(priority, _scheduler.RunningCountOf(priority), _scheduler.WaitingCountOf(priority));
+        }
         Metrics.CacheTokensUsed = _scheduler.Tree.UsedTokens;
         Metrics.CacheTokensPinned = _scheduler.Tree.PinnedTokens;
         Metrics.Preemptions = _scheduler.Preemptions;

@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+
 namespace TokenMill.Serving.Scheduler;
 
 /// <summary>
@@ -10,7 +12,10 @@ internal sealed class RunningSet
     private int _interactive;
 
     public int Count => _requests.Count;
-    public IReadOnlyList<EngineRequest> Requests => _requests;
+
+    /// <summary>To look through; a loop over it makes no garbage.</summary>
+    public ReadOnlySpan<EngineRequest> Requests => CollectionsMarshal.AsSpan(_requests);
+
     public EngineRequest Last => _requests[^1];
     public EngineRequest this[int index] => _requests[index];
 

@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+
 namespace TokenMill.Serving.Scheduler;
 
 /// <summary>
@@ -10,7 +12,8 @@ internal sealed class WaitingQueue
 
     public int Count => _requests.Count;
 
-    public IReadOnlyList<EngineRequest> Requests => _requests;
+    /// <summary>To look through; a loop over it makes no garbage.</summary>
+    public ReadOnlySpan<EngineRequest> Requests => CollectionsMarshal.AsSpan(_requests);
 
     public EngineRequest? Oldest => _requests.Count > 0 ? _requests[0] : null;
 

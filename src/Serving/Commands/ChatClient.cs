@@ -54,7 +54,7 @@ internal sealed class ChatClient : IAsyncDisposable
     }
 
     /// <exception cref="RefusedException">The server refuses the request, or cannot be reached.</exception>
-    public async IAsyncEnumerable<string> StreamAsync(ChatCompletionRequest request, [EnumeratorCancellation] CancellationToken cancellationToken)
+    public async IAsyncEnumerable<(string Text, bool IsReasoning)> StreamAsync(ChatCompletionRequest request, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         using var response = await SendAsync(request with { Model = _model }, cancellationToken);
         await using var stream = await response.Content.ReadAsStreamAsync(cancellationToken);
@@ -64,7 +64,10 @@ internal sealed class ChatClient : IAsyncDisposable
             using var data = JsonDocument.Parse(item.Data);
             if (data.RootElement.TryGetProperty("error", out var error)) throw new RefusedException("answer-failed", error.GetProperty("message").GetString() ?? "the server failed", "ask again");
             var choices = data.RootElement.GetProperty("choices");
-            if (choices.GetArrayLength() > 0 && choices[0].GetProperty("delta").TryGetProperty("content", out var content) && content.GetString() is { Length: > 0 } text) yield return text;
+            if (choices.GetArrayLength() == 0) continue;
+            var delta = choices[0].GetProperty("delta");
+            if (TextOf(delta, "reasoning_content") is { Length: > 0 } thought) yield return (thought, true);
+            if (TextOf(delta, "content") is { Length: > 0 } text) yield return (text, false);
         }
     }
 
@@ -76,6 +79,8 @@ internal sealed class ChatClient : IAsyncDisposable
         await serving.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         stop.Dispose();
     }
+
+    private static string? TextOf(JsonElement delta, string name) => delta.TryGetProperty(name, out var value) ? value.GetString() : null;
 
     private async Task<HttpResponseMessage> SendAsync(ChatCompletionRequest request, CancellationToken cancellationToken)
     {

@@ -71,8 +71,16 @@ internal static class ChatCommand
                 try
                 {
                     var request = new ChatCompletionRequest { Messages = (JsonArray)_messages.DeepClone(), Stream = true, Temperature = temperature, MaxTokens = maxTokens };
-                    await foreach (var part in chat.StreamAsync(request, _answering.Token))
+                    var wasReasoning = false;
+                    await foreach (var (part, isReasoning) in chat.StreamAsync(request, _answering.Token))
                     {
+                        if (wasReasoning && !isReasoning) await Console.Error.WriteLineAsync();
+                        wasReasoning = isReasoning;
+                        if (isReasoning)
+                        {
+                            await Console.Error.WriteAsync(Dimmed(part));
+                            continue;
+                        }
                         text.Append(part);
                         await Console.Out.WriteAsync(part);
                         await Console.Out.FlushAsync(CancellationToken.None);
@@ -87,6 +95,9 @@ internal static class ChatCommand
             await Console.Out.WriteLineAsync();
             return text.ToString();
         }
+
+        /// <summary>Reasoning is no part of the answer, so it goes where notes go; a terminal shows it faint.</summary>
+        private static string Dimmed(string text) => Console.IsErrorRedirected ? text : $"\e[2m{text}\e[22m";
 
         private bool StopAnswer()
         {

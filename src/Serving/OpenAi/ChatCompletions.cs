@@ -31,6 +31,7 @@ internal static class ChatCompletions
     private sealed class Writer(HttpContext context, ServedModel model, Answers answers, ChatTurn turn, ChatCompletionRequest request)
     {
         private readonly string _id = $"chatcmpl-{Guid.NewGuid():N}";
+        private int _reasoningTokens;
         private readonly AnswerReader[] _readers = [.. Enumerable.Range(0, answers.Count).Select(_ => turn.NewReader())];
 
         public async Task WriteAsync()
@@ -47,7 +48,7 @@ internal static class ChatCompletions
                 Created = answers.Created,
                 Model = answers.Model,
                 Choices = [.. messages.Select((m, i) => new ChatCompletion.Choice(i, m.Build(), Logprobs(m.Logprobs), FinishReason(i)))],
-                Usage = answers.Usage,
+                Usage = Usage,
                 Timings = answers.Timings,
                 ServiceTier = answers.ServiceTier,
             };
@@ -68,7 +69,7 @@ internal static class ChatCompletions
                     foreach (var delta in Deltas(index, part)) await events.SendAsync(Chunk(index, delta, TakeLogprobs(index)));
                     if (part is null) await events.SendAsync(Chunk(index, new ChatCompletionChunk.Delta(), logprobs[index].Count > 0 ? TakeLogprobs(index) : null, FinishReason(index)));
                 }
-                if (options.IncludeUsage) await events.SendAsync(Chunk(0, null) with { Usage = answers.Usage, Timings = answers.Timings });
+                if (options.IncludeUsage) await events.SendAsync(Chunk(0, null) with { Usage = Usage, Timings = answers.Timings });
             }
             catch (RefusedException e)
             {
@@ -90,12 +91,20 @@ internal static class ChatCompletions
                 Model = answers.Model,
                 ServiceTier = answers.ServiceTier,
                 Choices = delta is null ? [] : [new ChatCompletionChunk.Choice(index, delta, logprobs, finishReason)],
-                Usage = options.ContinuousUsageStats ? answers.Usage : null,
+                Usage = options.ContinuousUsageStats ? Usage : null,
                 Timings = finishReason is null ? null : answers.Timings,
             };
         }
 
-        private IReadOnlyList<ChatCompletionChunk.Delta> Deltas(int index, AnswerPart? part) => part is { } some ? _readers[index].Read(some.Text) : _readers[index].Finish();
+        private Usage Usage => answers.Usage with { CompletionTokensDetails = new Usage.CompletionDetails(_reasoningTokens) };
+
+        private IReadOnlyList<ChatCompletionChunk.Delta> Deltas(int index, AnswerPart? part)
+        {
+            var reader = _readers[index];
+            if (part is not { } some) return reader.Finish();
+            if (reader.IsThinking) _reasoningTokens += some.TokenCount;
+            return reader.Read(some.Text);
+        }
 
         private string FinishReason(int index) => _readers[index].HasCalls && answers.FinishReason(index) == "stop" ? "tool_calls" : answers.FinishReason(index);
 

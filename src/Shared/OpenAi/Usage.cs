@@ -5,6 +5,12 @@ public sealed record Usage(int PromptTokens, int CompletionTokens, int TotalToke
 {
     public sealed record PromptDetails(int CachedTokens);
 
+    /// <param name="ReasoningTokens">Part of the completion tokens.</param>
+    public sealed record CompletionDetails(int ReasoningTokens);
+
+    /// <summary>Null where answers are not taken apart.</summary>
+    public CompletionDetails? CompletionTokensDetails { get; init; }
+
     public static Usage Of(int promptTokens, int cachedTokens, int completionTokens) =>
         new(promptTokens, completionTokens, promptTokens + completionTokens, new PromptDetails(cachedTokens));
 }

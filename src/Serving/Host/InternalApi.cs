@@ -1,5 +1,6 @@
 using System.Net;
 using System.Text.Json.Nodes;
+using Microsoft.AspNetCore.Http.Features;
 using TokenMill.Serving.OpenAi;
 using TokenMill.Shared;
 using TokenMill.Shared.Domain;
@@ -14,6 +15,8 @@ internal static class InternalApi
     private sealed record EncodeRequest(JsonArray? Messages, JsonArray? Tools);
 
     private sealed record ThreadsRequest(int Threads);
+
+    private sealed record StateRequest(int[]? Ids, JsonArray? Messages, JsonArray? Tools, string? Model, string? Tenant);
 
     private sealed record EndRequest(string? RequestId);
 
@@ -54,6 +57,26 @@ internal static class InternalApi
             model.RemoveAdapter(name);
             return Results.Json(new { name, Removed = true }, Json.Options);
         });
+        app.MapPost("/internal/state", async context =>
+        {
+            RequireOwner(context, secret);
+            var request = await context.ReadBodyAsync<StateRequest>();
+            var ids = request.Ids ?? (request.Messages is { } messages ? model.Encode(ChatMessages.Check(messages), request.Tools, null) : []);
+            if (ids.Length == 0) throw Refusals.Invalid("ids", "there are neither token ids nor messages", "send {\"messages\": […]} or {\"ids\": [1, 2, 3]}");
+            var saved = await model.Moves.SaveAsync(ids, model.AdapterOf(request.Model), request.Tenant ?? "");
+            context.Response.ContentType = SavedSequence.ContentType;
+            await context.Response.BodyWriter.WriteAsync(saved.ToBytes(), context.RequestAborted);
+        });
+        app.MapPut("/internal/state", async (HttpContext context, string? tenant) =>
+        {
+            RequireOwner(context, secret);
+            context.Features.Get<IHttpMaxRequestBodySizeFeature>()!.MaxRequestBodySize = SavedSequence.MaxBytes;
+            using var body = new MemoryStream();
+            await context.Request.Body.CopyToAsync(body, context.RequestAborted);
+            var saved = SavedSequence.Parse(body.GetBuffer().AsSpan(0, (int)body.Length), model.Vocabulary.Count);
+            await model.Moves.RestoreAsync(saved, tenant ?? "");
+            return Results.Json(new { Tokens = saved.About.Tokens.Length }, Json.Options);
+        });
         app.MapPost("/internal/threads", async context =>
         {
             var request = await context.ReadBodyAsync<ThreadsRequest>();
@@ -62,10 +85,10 @@ internal static class InternalApi
         });
     }
 
-    /// <summary>Who names files of this machine is on it, and knows the secret: without one, any page in a browser here could ask.</summary>
+    /// <summary>Who names files of this machine, or brings keys and values, is on it, and knows the secret: without one, any page in a browser here could ask.</summary>
     private static void RequireOwner(HttpContext context, string? secret)
     {
         if (secret is null || context.Connection.RemoteIpAddress is not { } address || !IPAddress.IsLoopback(address))
-            throw new RefusedException("not-the-owner", "adapters are changed from this machine only, and with a secret", "start the server with --api-key, and ask through 127.0.0.1");
+            throw new RefusedException("not-the-owner", "adapters and states are changed from this machine only, and with a secret", "start the server with --api-key, and ask through 127.0.0.1");
     }
 }

@@ -24,6 +24,8 @@ internal static class PrometheusText
         Single("generation_tokens_total", "counter", "tokens sampled", metrics.GeneratedTokens);
         Single("prefix_cache_queries_total", "counter", "tokens looked up in the prefix cache", metrics.PrefixTokensAsked);
         Single("prefix_cache_hits_total", "counter", "tokens found in the prefix cache", metrics.PrefixTokensFound);
+        Single("spec_decode_num_draft_tokens_total", "counter", "tokens of answers guessed ahead", metrics.TokensGuessed);
+        Single("spec_decode_num_accepted_tokens_total", "counter", "guessed tokens that were sampled", metrics.GuessesAccepted);
         Single("num_preemptions_total", "counter", "requests put back into the queue for lack of room", metrics.Preemptions);
         Single("adapters_loaded", "gauge", "adapters in memory", metrics.AdaptersLoaded);
         Single("adapter_loads_total", "counter", "adapters read from their files", metrics.AdapterLoads);

@@ -29,6 +29,7 @@ internal sealed class ServedModel : IServed
         Grammars = new GrammarCache(model.Vocabulary);
         Markup = new ModelMarkup(model.File, model.Vocabulary);
         _encoder = new(() => ConversationEncoder.For(ChatTemplate.ForModel(model.File), model.Vocabulary));
+        Moves = new SequenceMoves(this, model.Path);
         Engine = new EngineLoop(executor, scheduling with { MaxRunning = executor.MaxRunning, StepTokens = executor.MaxStepTokens }, time, draft?.Executor);
     }
 
@@ -39,6 +40,7 @@ internal sealed class ServedModel : IServed
     public ServedAdapters Adapters { get; }
     public LlamaVocabulary Vocabulary => _model.Vocabulary;
     public EngineLoop Engine { get; }
+    public SequenceMoves Moves { get; }
     public TimeProvider Time { get; }
     public GrammarCache Grammars { get; }
     public ModelMarkup Markup { get; }

@@ -75,6 +75,7 @@ internal sealed unsafe class LlamaExecutor : IModelExecutor
         CapacityTokens = (int)EngineNative.llama_n_ctx(_context);
         // Recurrent models keep a state per sequence, not cells: nothing to share, as many sequences as run.
         SharesPrefixes = !model.IsRecurrent;
+        StateFormat = model.IsRecurrent ? null : $"llama.cpp v0.5.0, {type}";
         MaxSequences = model.IsRecurrent ? options.MaxRunning : NativeSequenceIds;
         _memory = EngineNative.llama_get_memory(_context);
         _batch = EngineNative.llama_batch_init(MaxStepTokens, embd: 0, n_seq_max: 1);
@@ -93,6 +94,7 @@ internal sealed unsafe class LlamaExecutor : IModelExecutor
     public int MaxStepRows { get; }
     public bool SharesPrefixes { get; }
     public int MaxAdapters { get; }
+    public string? StateFormat { get; }
 
     /// <summary>The file is checked again each time, since it may have been changed or lost.</summary>
     public Error? LoadAdapter(string adapter)
@@ -155,6 +157,24 @@ internal sealed unsafe class LlamaExecutor : IModelExecutor
             NoRoom => StepOutcome.CacheFull,
             var status => throw new InvalidOperationException($"llama_decode failed with {status}: {LlamaLog.Errors()}"),
         };
+    }
+
+    public byte[] Save(SequenceId sequence)
+    {
+        var state = new byte[checked((int)EngineNative.llama_state_seq_get_size(_context, sequence.Value))];
+        fixed (byte* bytes = state)
+            if (EngineNative.llama_state_seq_get_data(_context, bytes, (nuint)state.Length, sequence.Value) != (nuint)state.Length) throw new InvalidOperationException($"llama_state_seq_get_data failed: {LlamaLog.Errors()}");
+        return state;
+    }
+
+    public bool Restore(SequenceId sequence, int tokens, ReadOnlySpan<byte> state)
+    {
+        if (!LlamaState.IsOf(tokens, state)) return false;
+        nuint read;
+        fixed (byte* bytes = state) read = EngineNative.llama_state_seq_set_data(_context, bytes, (nuint)state.Length, sequence.Value);
+        if (read == (nuint)state.Length && EngineNative.llama_memory_seq_pos_min(_memory, sequence.Value) == 0 && EngineNative.llama_memory_seq_pos_max(_memory, sequence.Value) == tokens - 1) return true;
+        EngineNative.llama_memory_seq_rm(_memory, sequence.Value, -1, -1);
+        return false;
     }
 
     public ReadOnlySpan<float> Logits(int row)

@@ -55,7 +55,7 @@ internal static partial class ErrorBodies
 
     private static int Status(string code) => code switch
     {
-        "model-not-found" or "adapter-removed" or "request-not-found" => StatusCodes.Status404NotFound,
+        "model-not-found" or "state-not-held" or "adapter-removed" or "request-not-found" => StatusCodes.Status404NotFound,
         "not-the-owner" => StatusCodes.Status403Forbidden,
         "adapter-exists" => StatusCodes.Status409Conflict,
         "engine-busy" => StatusCodes.Status429TooManyRequests,

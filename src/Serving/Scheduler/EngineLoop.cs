@@ -1,3 +1,4 @@
+using TokenMill.Serving.PrefixCache;
 using TokenMill.Shared.Domain;
 
 namespace TokenMill.Serving.Scheduler;
@@ -20,6 +21,7 @@ public sealed class EngineLoop : IDisposable
     private readonly Thread _thread;
     private readonly AutoResetEvent _wake = new(false);
     private readonly TaskCompletionSource<Exception?> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly SequenceTransfer _transfer;
     private readonly WaitEstimate _wait;
     private readonly Lock _gate = new();                       // guards the four below
     private readonly Queue<EngineRequest> _submitted = new();
@@ -33,6 +35,7 @@ public sealed class EngineLoop : IDisposable
         (_executor, _options, _time) = (executor, options, time);
         _draft = draft is null ? null : new DraftModel(draft, Math.Min(draft.VocabularySize, executor.VocabularySize), time);
         _scheduler = new RequestScheduler(executor, options, time, _draft);
+        _transfer = new SequenceTransfer(_scheduler, executor);
         _wait = new WaitEstimate(time);
         _scheduler.Sampled += OnSampled;
         _scheduler.Ended += OnEnded;
@@ -71,6 +74,20 @@ public sealed class EngineLoop : IDisposable
 
     /// <summary>For an adapter under which no more requests come. <paramref name="done"/> is called when its last one has ended and nothing of it is left, if the engine lives so long.</summary>
     public void RetireAdapter(string adapter, Action done) => TryPost(() => _scheduler.Retire(adapter, done));
+
+    /// <summary>See <see cref="IModelExecutor.StateFormat"/>.</summary>
+    public string? StateFormat => _executor.StateFormat;
+
+    /// <summary>The state of the longest held prefix of the tokens, and how long that is.</summary>
+    /// <exception cref="RefusedException">state-not-movable, state-not-held, engine-busy, engine-stopped.</exception>
+    public Task<(int Tokens, byte[] State)> SaveAsync(CacheKey key, int[] tokens) => Call(() => _transfer.Save(key, tokens));
+
+    /// <exception cref="RefusedException">state-not-movable, state-refused, context-length-exceeded, engine-busy, engine-stopped.</exception>
+    public Task RestoreAsync(CacheKey key, int[] tokens, byte[] state) => Call(() =>
+    {
+        _transfer.Restore(key, tokens, state);
+        return true;
+    });
 
     /// <summary>Does something on the engine's thread, between two steps.</summary>
     public Task<T> Call<T>(Func<T> work)
@@ -216,6 +233,8 @@ public sealed class EngineLoop : IDisposable
         Metrics.Preemptions = _scheduler.Preemptions;
         Metrics.PrefixTokensAsked = _scheduler.PrefixTokensAsked;
         Metrics.PrefixTokensFound = _scheduler.PrefixTokensFound;
+        Metrics.TokensGuessed = _scheduler.TokensGuessed;
+        Metrics.GuessesAccepted = _scheduler.GuessesAccepted;
         Metrics.AdaptersLoaded = _scheduler.Adapters.LoadedCount;
         Metrics.AdapterLoads = _scheduler.Adapters.Loads;
     }

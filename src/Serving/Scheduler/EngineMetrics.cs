@@ -32,6 +32,8 @@ public sealed class EngineMetrics
     public long Preemptions { get; internal set; }
     public long PrefixTokensAsked { get; internal set; }
     public long PrefixTokensFound { get; internal set; }
+    public long TokensGuessed { get; internal set; }
+    public long GuessesAccepted { get; internal set; }
     public int AdaptersLoaded { get; internal set; }
     public long AdapterLoads { get; internal set; }
 

@@ -38,6 +38,16 @@ public interface IModelExecutor : IDisposable
     /// <summary>No step has this adapter until it is loaded again.</summary>
     void UnloadAdapter(string adapter);
 
+    /// <summary>What a runner must have alike to restore what this one saves: its kind and version, how it lays numbers out. Null: sequences cannot be moved.</summary>
+    string? StateFormat { get; }
+
+    /// <summary>Keys and values of a whole sequence.</summary>
+    byte[] Save(SequenceId sequence);
+
+    /// <summary>Fills an empty sequence with the saved keys and values of so many tokens, for which there is room.</summary>
+    /// <returns>False: the bytes are not what they should be, or the runner found no room; the sequence is empty as before.</returns>
+    bool Restore(SequenceId sequence, int tokens, ReadOnlySpan<byte> state);
+
     StepOutcome Execute(StepPlan plan);
 
     /// <summary>Logits of a row of the last step, <see cref="VocabularySize"/> numbers; valid until the next one.</summary>

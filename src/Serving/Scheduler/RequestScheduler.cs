@@ -71,6 +71,8 @@ public sealed class RequestScheduler
     public long Preemptions { get; private set; }
     public long PrefixTokensAsked { get; private set; }
     public long PrefixTokensFound { get; private set; }
+    public long TokensGuessed { get; private set; }
+    public long GuessesAccepted { get; private set; }
 
     /// <summary>Why a request can never be computed here, or null.</summary>
     public static Error? Unservable(EngineRequest request, IModelExecutor executor)
@@ -134,6 +136,16 @@ public sealed class RequestScheduler
         (_plan, _otherPlan) = (_otherPlan, _plan);
         _plan.Clear();
         return _otherPlan;
+    }
+
+    /// <summary>Decisions about the cache that wait for the next step.</summary>
+    internal List<CacheOperation> Pending => _plan.OperationList;
+
+    /// <summary>Makes them now, without a step.</summary>
+    internal void ApplyPending()
+    {
+        _executor.Execute(_plan);
+        _plan.Clear();
     }
 
     /// <summary>The step was computed: the requests' consumers get their logits, and decide.</summary>
@@ -235,6 +247,7 @@ public sealed class RequestScheduler
             right++;
         }
         request.ObserveGuess(guessed, right);
+        (TokensGuessed, GuessesAccepted) = (TokensGuessed + guessed, GuessesAccepted + right);
         Tree.TakeBack(request.Sequence!, guessed - right, _plan.OperationList);
         request.ComputedTokens -= guessed - right;
         EndIfDone(request, decision);

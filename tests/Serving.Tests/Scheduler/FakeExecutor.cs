@@ -1,3 +1,4 @@
+using System.Text.Json;
 using TokenMill.Serving.Scheduler;
 using TokenMill.Shared.Domain;
 
@@ -43,6 +44,11 @@ internal sealed class FakeExecutor(int capacityTokens, int maxSequences = 12, in
     /// <summary>Steps, counted from 1, in which the runner finds no room although there should be some (if it holds more than one sequence).</summary>
     public HashSet<int> FailingSteps { get; init; } = [];
 
+    /// <summary>Too many tokens are the runner's answer, not the test's failure.</summary>
+    public bool SaysWhenFull { get; init; }
+
+    public string? StateFormat => SharesPrefixes ? "fake" : null;
+
     public Action? BeforeStep { get; init; }
     public int Steps { get; private set; }
     public List<(string? Adapter, int Tokens)> Log { get; } = [];
@@ -53,6 +59,8 @@ internal sealed class FakeExecutor(int capacityTokens, int maxSequences = 12, in
         Steps++;
         foreach (var operation in plan.Operations) Apply(operation);
         if (FailingSteps.Contains(Steps) && _sequences.Values.Count(s => s.Count > 0) > 1) return StepOutcome.CacheFull;
+
+        if (SaysWhenFull && UsedCells + plan.TokenCount > capacityTokens) return StepOutcome.CacheFull;
 
         Assert.InRange(plan.TokenCount, 0, MaxStepTokens);
         Assert.Equal(plan.Parts.Count, plan.Parts.Select(p => p.Sequence).Distinct().Count());
@@ -90,6 +98,25 @@ internal sealed class FakeExecutor(int capacityTokens, int maxSequences = 12, in
     }
 
     public void UnloadAdapter(string adapter) => Assert.True(LoadedAdapters.Remove(adapter));
+
+    public byte[] Save(SequenceId sequence) => JsonSerializer.SerializeToUtf8Bytes(Cells(sequence));
+
+    public bool Restore(SequenceId sequence, int tokens, ReadOnlySpan<byte> state)
+    {
+        Assert.Empty(Cells(sequence));
+        Assert.InRange(UsedCells + tokens, 0, capacityTokens);
+        try
+        {
+            var cells = JsonSerializer.Deserialize<List<Cell>>(state)!;
+            if (cells.Count != tokens) return false;
+            Cells(sequence).AddRange(cells);
+            return true;
+        }
+        catch (JsonException)
+        {
+            return false;
+        }
+    }
 
     public ReadOnlySpan<float> Logits(int row) => _rows[row];
 

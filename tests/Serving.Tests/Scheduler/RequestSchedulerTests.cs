@@ -122,6 +122,9 @@ public sealed class RequestSchedulerTests(ITestOutputHelper output)
             output.WriteLine($"{consumer.Tokens.Count} tokens in {executor.Steps} steps, {executor.Log.Sum(s => s.Tokens)} tokens computed");
             Assert.Equal(200, consumer.Tokens.Count);
             Assert.InRange(executor.Steps, 1, most);
+            // A step gives a token, and those that were guessed right; the prompt's last step gave one too.
+            Assert.Equal(200 - scheduler.GuessesAccepted, executor.Steps);
+            Assert.InRange(scheduler.GuessesAccepted, 0, scheduler.TokensGuessed);
         }
     }
 

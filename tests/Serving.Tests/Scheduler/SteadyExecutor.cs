@@ -28,6 +28,12 @@ internal sealed class SteadyExecutor(int vocabulary, int[] answers, int steps) :
     {
     }
 
+    public string? StateFormat => null;
+
+    public byte[] Save(SequenceId sequence) => throw new NotSupportedException();
+
+    public bool Restore(SequenceId sequence, int tokens, ReadOnlySpan<byte> state) => throw new NotSupportedException();
+
     public StepOutcome Execute(StepPlan plan)
     {
         if (_allocated.Count < steps) _allocated.Add(GC.GetAllocatedBytesForCurrentThread());

@@ -79,6 +79,20 @@ internal static unsafe partial class EngineNative
     [LibraryImport("llama")]
     internal static partial int llama_memory_seq_pos_max(nint memory, int seq_id);
 
+    [LibraryImport("llama")]
+    internal static partial int llama_memory_seq_pos_min(nint memory, int seq_id);
+
+    [LibraryImport("llama")]
+    internal static partial nuint llama_state_seq_get_size(LlamaContextHandle context, int seq_id);
+
+    /// <summary>Bytes written; 0: failed.</summary>
+    [LibraryImport("llama")]
+    internal static partial nuint llama_state_seq_get_data(LlamaContextHandle context, byte* dst, nuint size, int seq_id);
+
+    /// <summary>Bytes read; 0: failed, and the sequence is empty.</summary>
+    [LibraryImport("llama")]
+    internal static partial nuint llama_state_seq_set_data(LlamaContextHandle context, byte* src, nuint size, int dest_seq_id);
+
     [LibraryImport("llama", StringMarshalling = StringMarshalling.Utf8)]
     internal static partial nint llama_adapter_lora_init(LlamaModelHandle model, string path_lora);
 

@@ -46,6 +46,6 @@ internal sealed record ChatTurn(int[] Prompt, CompletionSettings Settings, Func<
         };
         var functions = tools.Tools.Select(t => t.Name).ToHashSet();
         var callable = tools.Tools.Count > 0 ? toolFormat : null;
-        return new ChatTurn(prompt, settings with { Generation = generation }, () => new AnswerReader(callable, functions, tools.Parallel, thoughtBegun, callBegun, separatesThought));
+        return new ChatTurn(prompt, settings with { Generation = generation }, () => new AnswerReader(callable, functions, tools.Parallel, thoughtBegun, callBegun, separatesThought, name => tools.Tools.FirstOrDefault(t => t.Name == name)?.Parameters));
     }
 }

@@ -1,4 +1,5 @@
 using System.Text;
+using System.Text.Json.Nodes;
 using TokenMill.Shared;
 using TokenMill.Shared.OpenAi;
 
@@ -12,8 +13,9 @@ namespace TokenMill.Serving.ToolCalls;
 /// <param name="functions">Names that can be called.</param>
 /// <param name="startsInThought">The prompt has begun the reasoning already.</param>
 /// <param name="separatesThought">False: reasoning stays in the text, with its marks.</param>
+/// <param name="parametersOf">The schema of a function's parameters, where it is needed to understand a call.</param>
 /// <param name="startsInCall">The prompt has written the start mark already.</param>
-internal sealed class AnswerReader(ToolFormat? format, IReadOnlySet<string> functions, bool parallel, bool startsInThought, bool startsInCall = false, bool separatesThought = true)
+internal sealed class AnswerReader(ToolFormat? format, IReadOnlySet<string> functions, bool parallel, bool startsInThought, bool startsInCall = false, bool separatesThought = true, Func<string, JsonObject?>? parametersOf = null)
 {
     private enum Place { Start, Thought, AfterThought, Text, Call, AfterCall }
 
@@ -120,6 +122,7 @@ internal sealed class AnswerReader(ToolFormat? format, IReadOnlySet<string> func
     private bool InCall() => format!.Syntax switch
     {
         ToolSyntax.NameThenJson => _scanner is null ? ReadName() : ReadJson(),
+        ToolSyntax.Xml => ReadXml(),
         ToolSyntax.JsonOrPython when _scanner is null && _held.Length > 0 && _held[0] == '[' => ReadPython(),
         _ => ReadJson(),
     };
@@ -190,6 +193,24 @@ internal sealed class AnswerReader(ToolFormat? format, IReadOnlySet<string> func
             _calls++;
         }
         _held.Clear();
+        return Go(Place.AfterCall);
+    }
+
+    /// <summary>Only a whole call can be understood: a value's type is known when it ends.</summary>
+    private bool ReadXml()
+    {
+        var text = _held.ToString();
+        var end = text.IndexOf(format!.End, StringComparison.Ordinal);
+        if (end < 0 && !_isFinishing) return false;
+        var call = end < 0 ? text : text[..end];
+        Drop(call.Length);
+        if (XmlCalls.TryRead(call, format.Xml!, parametersOf ?? (_ => null)) is not var (name, arguments) || !functions.Contains(name))
+        {
+            _raw.Append(call);
+            return GiveUp();
+        }
+        Emit(name, arguments.ToJsonString(Json.Options));
+        _calls++;
         return Go(Place.AfterCall);
     }
 

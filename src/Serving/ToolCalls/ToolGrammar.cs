@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using TokenMill.Serving.Grammars;
 using TokenMill.Shared.Domain;
 
@@ -19,26 +20,64 @@ internal static class ToolGrammar
     /// <summary>Reasoning before the answer that a rule describes: it must be there if the prompt has begun it, else it may be.</summary>
     public static string WithThought(GrammarRules rules, string answer, bool begun)
     {
+        var thought = Until(rules, ThoughtText.End, $"ws {answer}");
+        return begun ? thought : rules.Add($"{Text(ThoughtText.Start)} {thought} | {answer}");
+    }
+
+    /// <summary>Any text up to a mark whose first letter it has only once, the mark, and what follows.</summary>
+    private static string Until(GrammarRules rules, string mark, string following)
+    {
         // As many rules as the mark has letters: the i-th is where i of them have been read.
-        var mark = ThoughtText.End;
         var names = mark.Select(_ => rules.Reserve()).ToArray();
         for (var i = 0; i < mark.Length; i++)
         {
-            // Its first letter stands nowhere else in it, so that after a wrong letter the mark begins anew or not at all.
-            var next = i + 1 < mark.Length ? names[i + 1] : $"ws {answer}";
+            // After a wrong letter the mark begins anew or not at all.
+            var next = i + 1 < mark.Length ? names[i + 1] : following;
             var again = i == 0 ? "" : $" | {Text(mark[..1])} {names[1]}";
-            var others = i == 0 ? mark[..1] : $"{mark[0]}{mark[i]}";
+            var others = i == 0 ? InClass(mark[..1]) : InClass($"{mark[0]}{mark[i]}");
             rules.Define(names[i], $"{Text(mark[i].ToString())} {next}{again} | [^{others}] {names[0]}");
         }
-        return begun ? names[0] : rules.Add($"{Text(ThoughtText.Start)} {names[0]} | {answer}");
+        return names[0];
     }
+
+    private static string InClass(string letters) => letters.Replace("\n", "\\n", StringComparison.Ordinal);
 
     private static string Call(GrammarRules rules, ToolFormat format, Tool tool)
     {
+        if (format.Xml is { } marks) return Xml(rules, format, marks, tool);
         var arguments = Arguments(rules, tool);
         if (format.Syntax == ToolSyntax.NameThenJson) return $"{Text(format.Start + tool.Name + format.AfterName)} {arguments} {Text(format.End)}";
         var call = $"{Text($"{{\"name\": \"{tool.Name}\", \"{format.ArgumentsKey}\": ")} {arguments} \"}}\"";
         return format.IsList || format.Start.Length == 0 ? call : $"{Text(format.Start + "\n")} {call} {Text("\n" + format.End)}";
+    }
+
+    /// <summary>The parameters in the order of their schema; those that are not required may be left out.</summary>
+    private static string Xml(GrammarRules rules, ToolFormat format, XmlMarks marks, Tool tool)
+    {
+        var required = (tool.Parameters?["required"] as JsonArray)?.Select(r => r?.ToString()).ToHashSet() ?? [];
+        var call = Text(format.Start + marks.NameStart + tool.Name + marks.NameEnd);
+        foreach (var (key, schema) in tool.Parameters?["properties"] as JsonObject ?? [])
+        {
+            var parameter = rules.Add($"{Text(marks.KeyStart + key + marks.KeyEnd)} {XmlValue(rules, marks, tool, key, schema)}");
+            call += required.Contains(key) ? $" {parameter}" : $" {parameter}?";
+        }
+        return $"{call} {Text(marks.CallEnd + format.End)}";
+    }
+
+    private static string XmlValue(GrammarRules rules, XmlMarks marks, Tool tool, string key, JsonNode? schema)
+    {
+        var end = marks.ValueEnd.TrimEnd('\n');
+        var rest = Text(marks.ValueEnd[end.Length..]);
+        if (XmlCalls.IsText(schema))
+            return schema!["enum"] is JsonArray choices ? $"({string.Join(" | ", choices.Select(c => Text($"{c}")))}) {Text(marks.ValueEnd)}" : Until(rules, end, rest);
+        try
+        {
+            return $"{JsonSchemaGrammar.AddTo(rules, schema, $"{tool.Path}.parameters.properties.{key}")} {Text(marks.ValueEnd)}";
+        }
+        catch (RefusedException) when (!tool.IsStrict)
+        {
+            return Until(rules, end, rest);
+        }
     }
 
     /// <summary>What is not strict is helped with its arguments where that is possible.</summary>

@@ -8,12 +8,14 @@ internal sealed class CostModel
 {
     private readonly ProbeResult _shallow, _deep;
     private readonly int _layers;
+    private readonly long _missingParameters;
     private readonly double[] _seconds, _bytes;
 
     /// <param name="layers">Of the whole model.</param>
-    public CostModel(ProbeResult shallow, ProbeResult deep, int layers)
+    /// <param name="missingParameters">See <see cref="TypicalLayer"/>.</param>
+    public CostModel(ProbeResult shallow, ProbeResult deep, int layers, long missingParameters = 0)
     {
-        (_shallow, _deep, _layers) = (shallow, deep, layers);
+        (_shallow, _deep, _layers, _missingParameters) = (shallow, deep, layers, missingParameters);
         var passes = new[] { shallow, deep }.SelectMany(probe => probe.Passes.Select(pass => (probe.Layers, pass))).ToList();
         // The quickest repetition is what the machine can do; how far the usual one lies above it is Slowdown.
         _seconds = LeastSquares.Fit([.. passes.Select(p => (TimeFeatures(p.Layers, p.pass.Shape), p.pass.Seconds.Min()))]);
@@ -29,10 +31,16 @@ internal sealed class CostModel
     public double LoadSeconds => Math.Max(Deepen(probe => probe.LoadSeconds), _deep.LoadSeconds);
     public double UpdateSeconds => Deepen(probe => probe.UpdateSeconds);
     public double ValidationShare => _deep.ValidationShare;
-    public long TrainableParameters => (long)Math.Round(Deepen(probe => probe.TrainableParameters));
+    public long TrainableParameters => (long)Math.Round(TypicalParameters) + _missingParameters;
 
     /// <summary>Of a checkpoint: what is trained and the optimizer's state.</summary>
-    public long StateBytes => (long)Math.Round(Deepen(probe => probe.StateBytes));
+    public long StateBytes => (long)Math.Round(Deepen(probe => probe.StateBytes) * (TrainableParameters / TypicalParameters));
+
+    /// <summary>Until a checkpoint is on disk.</summary>
+    public double SaveSeconds => StateBytes * _deep.SaveSecondsPerByte;
+
+    /// <summary>Of what passes take and give back, lost between blocks.</summary>
+    public double HolesShare => _deep.HolesShare;
 
     /// <summary>The program without a model.</summary>
     public long RuntimeBytes => _shallow.OutsideBytes;
@@ -54,6 +62,8 @@ internal sealed class CostModel
     private static double[] TimeFeatures(int layers, PassShape shape) => [1, layers, shape.Tokens, (double)layers * shape.Tokens, (double)layers * shape.Squares, shape.Supervised];
 
     private static double[] MemoryFeatures(int layers, PassShape shape) => [1, layers, shape.Tokens, (double)layers * shape.Tokens, shape.Supervised];
+
+    private double TypicalParameters => Deepen(probe => probe.TrainableParameters);
 
     private double Deepen(Func<ProbeResult, double> value)
     {

@@ -16,18 +16,6 @@ internal sealed class Planning(ProbeCache probes, TimeProvider time)
 {
     private const int GradientBytesPerParameter = 4;
 
-    /// <summary>Writing, flushing and hashing the last checkpoint, which the run waits for.</summary>
-    private const double DiskBytesPerSecond = 300e6;
-
-    /// <summary>The pool of tensors grows by twice as much, so that on average this is not used.</summary>
-    private const long PoolSlackBytes = 32 << 20;
-
-    /// <summary>
-    /// What a run of many passes holds beyond a single one, seen on real runs: holes that passes of different size leave in the pool, and
-    /// the slow growth of the managed heap.
-    /// </summary>
-    private const double HolesShare = 0.2, HeapGrowthShare = 0.2;
-
     /// <summary>Share of the available memory that a run may take.</summary>
     private const double UsableMemory = 0.95;
 
@@ -39,15 +27,20 @@ internal sealed class Planning(ProbeCache probes, TimeProvider time)
         var begun = time.GetTimestamp();
         var workload = Workload.Of(spec, source, config, cancellationToken);
         var dataSeconds = time.GetElapsedTime(begun).TotalSeconds;
-        var measured = probes.Find(spec, config) ?? await probes.MeasureAsync(spec, config, cancellationToken);
-        var cost = new CostModel(measured.Shallow, measured.Deep, config.Layers);
+        var trial = TypicalLayer.Of(spec, config);
+        var measured = probes.Find(trial.Spec, config) ?? await probes.MeasureAsync(trial.Spec, config, cancellationToken);
+        var cost = new CostModel(measured.Shallow, measured.Deep, config.Layers, trial.MissingParameters);
         return Plan(spec, config, workload, cost, dataSeconds, ProcessMemory.AvailableBytes());
     }
 
     /// <summary>For a run that has read its data; null where this machine has not been probed for such a run.</summary>
-    public static FineTunePlan? TryPlan(ProbeCache probes, FineTuneSpec spec, ModelConfig config, TrainingData data, int maxLength, double dataSeconds) =>
-        probes.Find(spec, config) is not { } measured ? null
-        : Plan(spec, config, Workload.Of(spec, data, maxLength), new CostModel(measured.Shallow, measured.Deep, config.Layers), dataSeconds, ProcessMemory.AvailableBytes());
+    public static FineTunePlan? TryPlan(ProbeCache probes, FineTuneSpec spec, ModelConfig config, TrainingData data, int maxLength, double dataSeconds)
+    {
+        var trial = TypicalLayer.Of(spec, config);
+        if (probes.Find(trial.Spec, config) is not { } measured) return null;
+        var cost = new CostModel(measured.Shallow, measured.Deep, config.Layers, trial.MissingParameters);
+        return Plan(spec, config, Workload.Of(spec, data, maxLength), cost, dataSeconds, ProcessMemory.AvailableBytes());
+    }
 
     internal static FineTunePlan Plan(FineTuneSpec spec, ModelConfig config, Workload workload, CostModel cost, double dataSeconds, long available)
     {
@@ -56,15 +49,15 @@ internal sealed class Planning(ProbeCache probes, TimeProvider time)
         var usable = (long)(available * UsableMemory);
         return new FineTunePlan(
             cost.TrainableParameters, config.Parameters, peak, memory, workload.TokensPerEpoch, workload.RowsPerEpoch, workload.PackedRowsPerEpoch, workload.Steps,
-            Seconds(workload, cost, dataSeconds), cost.StateBytes, available, peak <= usable, workload.Sampled,
+            Seconds(spec, workload, cost, dataSeconds), cost.StateBytes, available, peak <= usable, workload.Sampled,
             peak <= usable ? [] : [.. new PlanAdvisor(spec, config, workload, cost).For(usable)]);
     }
 
     internal static IReadOnlyDictionary<string, long> Memory(Workload workload, CostModel cost)
     {
         var largest = workload.StepPasses.SelectMany(step => step).MaxBy(cost.PassBytes)!;
-        var pool = Math.Max(cost.PassBytes(largest) - cost.ActivationBytes(largest) + GrowingBytes(cost, largest), cost.LoadPeakBytes) + PoolSlackBytes;
-        var whole = (long)(cost.OutsideBytes * (1 + HeapGrowthShare)) + pool;
+        var pool = Math.Max(cost.PassBytes(largest) - cost.ActivationBytes(largest) + GrowingBytes(cost, largest), cost.LoadPeakBytes);
+        var whole = cost.OutsideBytes + pool;
         var parts = new SortedDictionary<string, long>(StringComparer.Ordinal)
         {
             ["runtime"] = cost.RuntimeBytes,
@@ -78,15 +71,24 @@ internal sealed class Planning(ProbeCache probes, TimeProvider time)
     }
 
     /// <summary>What grows with the tokens of a pass.</summary>
-    internal static long GrowingBytes(CostModel cost, PassShape pass) => (long)(cost.ActivationBytes(pass) * (1 + HolesShare));
+    internal static long GrowingBytes(CostModel cost, PassShape pass) => (long)(cost.ActivationBytes(pass) * (1 + cost.HolesShare));
 
-    internal static PlannedSeconds Seconds(Workload workload, CostModel cost, double dataSeconds)
+    internal static PlannedSeconds Seconds(FineTuneSpec spec, Workload workload, CostModel cost, double dataSeconds)
     {
         var passes = workload.StepPasses.Average(step => step.Sum(cost.PassSeconds)) * workload.Steps;
         var perToken = workload.StepPasses.Sum(step => step.Sum(cost.PassSeconds)) / workload.StepPasses.Sum(step => step.Sum(pass => (double)pass.Tokens));
         var forward = (workload.Evaluations * workload.ValidationTokens + workload.ReferenceTokens) * perToken * cost.ValidationShare;
-        var still = dataSeconds + cost.LoadSeconds + cost.UpdateSeconds * workload.Steps + cost.StateBytes / DiskBytesPerSecond;
+        var still = dataSeconds + cost.LoadSeconds + cost.UpdateSeconds * workload.Steps;
         var work = passes + forward;
+        still += Saves(spec, workload.Steps, work) * cost.SaveSeconds;      // written beside the training, whose cores it takes
         return new PlannedSeconds(still + work * 0.95, still + work * cost.Slowdown, (still + work * Math.Max(cost.SlowdownAtWorst, 1.1 * cost.Slowdown)) * 1.1);
     }
+
+    /// <summary>Checkpoints of a run, the last one included.</summary>
+    private static double Saves(FineTuneSpec spec, int steps, double seconds) => Math.Max(1, spec.Checkpoint switch
+    {
+        { EverySteps: { } every, EverySeconds: null } => Math.Ceiling((double)steps / every),
+        { EverySteps: { } every, EverySeconds: { } interval } => Math.Max(Math.Ceiling((double)steps / every), 1 + Math.Floor(seconds / interval)),
+        var checkpoint => 1 + Math.Floor(seconds / (checkpoint.EverySeconds ?? TrainingRun.DefaultCheckpointSeconds)),
+    });
 }

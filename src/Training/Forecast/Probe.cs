@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using TokenMill.Shared.ChatTemplates;
 using TokenMill.Shared.Jobs;
+using TokenMill.Training.Checkpoints;
 using TokenMill.Training.Data;
 using TokenMill.Training.Loop;
 using TokenMill.Training.Models;
@@ -18,6 +19,8 @@ internal static class Probe
     private const double BudgetSeconds = 5, FloatingOperationsPerPass = 0.4e12;
     private const int FewestTokens = 256;
     private const int ShortSegment = 64, MiddleSegment = 256;
+    private const int OtherShapes = 8, FewestOtherTokens = 48;
+    private const long SavedBytes = 64 << 20;
 
     public static ProbeResult Measure(FineTuneSpec spec, int layers, CancellationToken cancellationToken)
     {
@@ -30,7 +33,7 @@ internal static class Probe
         using var setup = TrainingSetup.Build(spec, source, config, cancellationToken);
         var (loadSeconds, loadPeak, weights) = (Stopwatch.GetElapsedTime(started).TotalSeconds, TorchRuntime.PeakTensorBytes(restart: true), TorchRuntime.PeakTensorBytes());
 
-        var batches = Examples(config).Select(examples => Packing.Pack(examples, examples.Max(e => e.Ids.Length), packing: true)).ToList();
+        var batches = Batches(config).ToList();
         Step(setup, batches[0], cancellationToken);                     // gradients and moments come to be; kernels are chosen
         var (seconds, peaks, updates) = (batches.Select(_ => new List<double>()).ToList(), new long[batches.Count], new List<double>());
         var begun = Stopwatch.GetTimestamp();
@@ -43,10 +46,18 @@ internal static class Probe
                 updates.Add(update);
                 peaks[i] = Math.Max(peaks[i], TorchRuntime.PeakTensorBytes());
             }
+        var (pool, peak) = (ProcessMemory.PoolBytes(), Math.Max(peaks.Max(), loadPeak));
+        var holes = Math.Clamp((double)(pool - peak) / (peak - weights), 0, 1);
+        // Each number of tokens has products of its own, of which as many are kept as a few shapes have.
+        for (var i = 0; i < OtherShapes; i++)
+        {
+            setup.Step.Compute([Batch(config, FewestOtherTokens + i, FewestOtherTokens + i, 0.5)], new SupervisedObjective(), 0, cancellationToken);
+            setup.Optimizer.ClearGradients();
+        }
         var outside = ProcessMemory.ResidentBytes() - ProcessMemory.PoolBytes();
         var middle = batches.Count / 2;
         var validation = Forward(setup.Model, batches[middle]);
-        return new ProbeResult(config.Layers, setup.Optimizer.ParameterCount, setup.Optimizer.StateBytes, loadSeconds, outside, loadPeak, weights, Median(updates), Math.Min(1, validation / Median(seconds[middle])),
+        return new ProbeResult(config.Layers, setup.Optimizer.ParameterCount, setup.Optimizer.StateBytes, loadSeconds, outside, holes, loadPeak, weights, SaveSecondsPerByte(setup.Optimizer), Median(updates), Math.Min(1, validation / Median(seconds[middle])),
             [.. batches.Select((batch, i) => new ProbedPass(PassShape.Of(batch), peaks[i], seconds[i]))]);
     }
 
@@ -70,20 +81,47 @@ internal static class Probe
         return Stopwatch.GetElapsedTime(started).TotalSeconds;
     }
 
+    /// <summary>A part of the state, written as a checkpoint is.</summary>
+    private static double SaveSecondsPerByte(AdamW optimizer)
+    {
+        var folder = Directory.CreateTempSubdirectory("tokenmill-probe-");
+        try
+        {
+            var (part, bytes) = (new List<(string, Tensor)>(), 0L);
+            foreach (var (name, value) in optimizer.State())
+            {
+                if (bytes >= SavedBytes) break;
+                part.Add((name, value));
+                bytes += value.Count * value.Type.SizeBytes();
+            }
+            var store = new CheckpointStore(folder.FullName, keep: 1);
+            var started = Stopwatch.GetTimestamp();
+            store.Write(store.Take(new Checkpoint(CheckpointStore.Version, 0, 0, 0, 0, 0, 0, ""), part));
+            return Stopwatch.GetElapsedTime(started).TotalSeconds / bytes;
+        }
+        finally
+        {
+            folder.Delete(recursive: true);
+        }
+    }
+
     /// <summary>Passes that differ in tokens, lengths of segments and supervised share, smallest first; a large model gets shorter ones.</summary>
-    private static IEnumerable<IReadOnlyList<EncodedExample>> Examples(ModelConfig config)
+    private static IEnumerable<PackedBatch> Batches(ModelConfig config)
     {
         var tokens = Math.Clamp((int)(FloatingOperationsPerPass / (6.0 * config.Parameters)), FewestTokens, Passes.TokensAtOnce);
-        var ids = new Random(1);
-        foreach (var (total, segment, supervised) in new[] { (tokens / 8, ShortSegment, 1.0), (tokens / 2, MiddleSegment, 0.25), (tokens, MiddleSegment, 0.75), (tokens, tokens, 0.25) })
+        return new[] { (tokens / 8, ShortSegment, 1.0), (tokens / 2, MiddleSegment, 0.25), (tokens, MiddleSegment, 0.75), (tokens, tokens, 0.25) }.Select(shape => Batch(config, shape.Item1, shape.Item2, shape.Item3));
+    }
+
+    /// <param name="supervised">Share of each segment, at its end.</param>
+    private static PackedBatch Batch(ModelConfig config, int tokens, int segment, double supervised)
+    {
+        var (ids, length) = (new Random(1), Math.Min(segment, Math.Min(config.ContextLength, tokens)));
+        var examples = Enumerable.Range(0, Math.Max(1, tokens / length)).Select(_ =>
         {
-            var length = Math.Min(segment, Math.Min(config.ContextLength, total));
-            yield return [.. Enumerable.Range(0, Math.Max(1, total / length)).Select(_ =>
-            {
-                int[] sequence = [.. Enumerable.Range(0, length).Select(_ => ids.Next(config.VocabularySize))];
-                var learned = (int)(length * supervised);
-                return new EncodedExample(sequence, [.. sequence.Select((id, t) => t >= length - learned ? id : EncodedExample.Unsupervised)]);
-            })];
-        }
+            int[] sequence = [.. Enumerable.Range(0, length).Select(_ => ids.Next(config.VocabularySize))];
+            var learned = (int)(length * supervised);
+            return new EncodedExample(sequence, [.. sequence.Select((id, t) => t >= length - learned ? id : EncodedExample.Unsupervised)]);
+        }).ToList();
+        return Packing.Pack(examples, length, packing: true);
     }
 }

@@ -17,7 +17,7 @@ namespace TokenMill.Training.Loop;
 /// </summary>
 public sealed class TrainingRun : IDisposable
 {
-    private const double DefaultCheckpointSeconds = 60;
+    internal const double DefaultCheckpointSeconds = 60;
 
     private readonly FineTuneSpec _spec;
     private readonly OutputFolder _output;

@@ -97,12 +97,14 @@ public sealed class LoraAdapter : IDisposable
         site.Attach(pair);
     }
 
+    public static bool IsAllLinear(JsonNode? targets) => targets is null || targets is JsonValue value && value.TryGetValue<string>(out var text) && text == "all-linear";
+
     private static List<AdapterSite> Choose(CausalModel model, JsonNode? targets)
     {
         var sites = model.AdapterSites().ToList();
-        if (targets is null || targets is JsonValue value && value.TryGetValue<string>(out var text) && text == "all-linear") return sites;
+        if (IsAllLinear(targets)) return sites;
         var chosen = new HashSet<AdapterSite>();
-        foreach (var pattern in Patterns(targets))
+        foreach (var pattern in Patterns(targets!))
         {
             var matching = sites.FindAll(site => ModulePattern.Matches(pattern, site.Module));
             if (matching.Count == 0)

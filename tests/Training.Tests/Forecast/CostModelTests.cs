@@ -55,7 +55,7 @@ public sealed class CostModelTests
     {
         var random = new Random(layers);
         double Noisy(double value) => value * (1 + noise * random.NextDouble());
-        return new ProbeResult(layers, layers * 1000, layers * 12_000, 1 + 0.1 * layers, 200 * MiB, (700 + 60L * layers) * MiB, (500 + 40L * layers) * MiB, 0.001 * layers, 0.4,
+        return new ProbeResult(layers, layers * 1000, layers * 12_000, 1 + 0.1 * layers, 200 * MiB, 0, (700 + 60L * layers) * MiB, (500 + 40L * layers) * MiB, 2e-9, 0.001 * layers, 0.4,
             [.. Shapes.Select(shape => new ProbedPass(shape, (long)Noisy(Bytes(layers, shape)), [Noisy(Seconds(layers, shape)), Noisy(Seconds(layers, shape)), Noisy(Seconds(layers, shape))]))]);
     }
 }

@@ -27,16 +27,19 @@ internal sealed record Workload(int StepsPerEpoch, int Steps, long RowsPerEpoch,
     public static Workload Of(FineTuneSpec spec, TrainingData data, int maxLength, double seen = 1, bool sampled = false)
     {
         var total = TrainingRun.TotalSteps(spec, data.StepsPerEpoch);
-        var simulated = Math.Min(data.StepsPerEpoch, MostSteps);
-        var passes = Enumerable.Range(0, simulated)
-            .Select(i => Passes.Of(data.Step((int)((long)i * data.StepsPerEpoch / simulated)), spec.BatchSize, maxLength, spec.Packing, data.AnswersPerExample)).ToList();
-        var packedRows = passes.Sum(step => step.Sum(pass => (long)pass.Rows)) * data.StepsPerEpoch / simulated;
+        var run = Simulate(Math.Min(total, data.StepsPerEpoch));              // of an epoch at most: the next ones are alike
+        var epoch = total >= data.StepsPerEpoch ? run : Simulate(data.StepsPerEpoch);
+        var packedRows = epoch.Sum(step => step.Sum(pass => (long)pass.Rows)) * data.StepsPerEpoch / epoch.Count;
 
         var validationTokens = (long)(data.ValidationTokens / seen);
         var evaluations = validationTokens == 0 ? 0 : 2 + (spec.EvaluateEvery is { } every ? (total - 1) / every : 0);
         // Preferences are first measured with the model as it is, once each as far as the steps go.
         var reference = spec.Method == TrainingMethod.Dpo ? Math.Min((long)(data.Tokens / seen), data.TokensPerEpoch * total / data.StepsPerEpoch) + validationTokens : 0;
         return new Workload(data.StepsPerEpoch, total, data.ExamplesPerEpoch, data.TokensPerEpoch, packedRows, validationTokens, evaluations, reference, sampled,
-            [.. passes.Select(step => (IReadOnlyList<PassShape>)[.. step.Select(PassShape.Of)])]);
+            [.. run.Select(step => (IReadOnlyList<PassShape>)[.. step.Select(PassShape.Of)])]);
+
+        // Evenly over the first so many steps of the data.
+        List<IReadOnlyList<PackedBatch>> Simulate(int steps) => [.. Enumerable.Range(0, Math.Min(steps, MostSteps))
+            .Select(i => Passes.Of(data.Step((int)((long)i * steps / Math.Min(steps, MostSteps))), spec.BatchSize, maxLength, spec.Packing, data.AnswersPerExample))];
     }
 }

@@ -15,7 +15,7 @@ namespace TokenMill.Training.Commands;
 /// <summary><c>logits</c>: log-probabilities of given tokens by the trainer's own model, one case a line.</summary>
 internal static class LogitsCommand
 {
-    public static Command Command { get; } = new("logits", "logits MODEL [--adapter DIR] [--dtype float32|bfloat16] [--threads N] [--greedy N] [--ignore-eos] --cases F.jsonl", RunAsync);
+    public static Command Command { get; } = new("logits", "logits MODEL [--adapter DIR] [--dtype float32|bfloat16] [--device auto|cpu|cuda|cuda:N] [--threads N] [--greedy N] [--ignore-eos] --cases F.jsonl", RunAsync);
 
     private static async Task<int> RunAsync(Arguments arguments, CancellationToken cancellationToken)
     {
@@ -27,6 +27,8 @@ internal static class LogitsCommand
             "bfloat16" => NumberFormat.BFloat16,
             var other => throw new UsageException($"--dtype is float32 or bfloat16, not '{other}'"),
         };
+        var device = arguments.Option("--device") ?? "cpu";
+        if (!TorchDevice.IsName(device)) throw new UsageException($"--device is {TorchDevice.Names}, not '{device}'");
         var threads = arguments.Int("--threads") ?? Environment.ProcessorCount;
         var greedy = arguments.Int("--greedy") ?? 0;
         var ignoreEos = arguments.Flag("--ignore-eos");
@@ -36,6 +38,7 @@ internal static class LogitsCommand
         if (greedy < 0) throw new UsageException("--greedy is not negative");
 
         TorchRuntime.UseThreads(threads);
+        TorchDevice.Use(device);
         var path = ImportedModel.PathOf(given, cancellationToken);
         var weights = adapter is null ? null : AdapterWeights.Load(adapter, path);
         using var model = ModelLoading.Load(path, ModelUse.Inference(ModelLoading.Resolve(format)), weights);

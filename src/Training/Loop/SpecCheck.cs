@@ -6,6 +6,7 @@ using TokenMill.Shared.Formats.HuggingFace;
 using TokenMill.Shared.Jobs;
 using TokenMill.Training.Export;
 using TokenMill.Training.Lora;
+using TokenMill.Training.Torch;
 
 namespace TokenMill.Training.Loop;
 
@@ -42,7 +43,7 @@ public static class SpecCheck
         if (spec.Schedule.WarmupSteps is < 0) yield return $"schedule.warmup_steps: {spec.Schedule.WarmupSteps} is not 0 or more";
         if (spec.Schedule.WarmupRatio is < 0 or > 1 or double.NaN) yield return $"schedule.warmup_ratio: {spec.Schedule.WarmupRatio} is not from 0 to 1";
         if (!(spec.Clip >= 0)) yield return $"clip: {spec.Clip} is not 0 (no clipping) or more";
-        if (spec.Device is not ("auto" or "cpu")) yield return $"device: '{spec.Device}' is not available; this build trains on cpu";
+        if (!TorchDevice.IsName(spec.Device)) yield return $"device: '{spec.Device}' is not {TorchDevice.Names}";
         if (spec.Threads is < 1 or > 1024) yield return $"threads: {spec.Threads} is not from 1 to the number of cores";
         if (spec.Checkpoint.EverySteps is < 1) yield return $"checkpoint.every_steps: {spec.Checkpoint.EverySteps} is not at least 1";
         if (spec.Checkpoint.EverySeconds is { } seconds && !(seconds > 0)) yield return $"checkpoint.every_seconds: {seconds} is not more than 0";

@@ -117,7 +117,7 @@ public sealed class TrainingRun : IDisposable
             _lastLoss = outcome.Loss;
             var seconds = _clock.Step(started);
             _events.Write(new StepEvent((double)_done / _data.StepsPerEpoch, outcome.Loss, outcome.GradientNorm, rate, _tokens, _supervisedTokens, outcome.Tokens / seconds,
-                ProcessMemory.PeakBytes(), _clock.RemainingSeconds(_totalSteps - _done))
+                TorchDevice.PeakBytes() ?? ProcessMemory.PeakBytes(), _clock.RemainingSeconds(_totalSteps - _done))
             {
                 RewardChosen = outcome.Sums.Preferences?.RewardChosen / outcome.Sums.Terms,
                 RewardRejected = outcome.Sums.Preferences?.RewardRejected / outcome.Sums.Terms,
@@ -232,6 +232,7 @@ public sealed class TrainingRun : IDisposable
             ["kernels"] = TorchRuntime.Describe().Kernels,
             ["torch"] = TorchRuntime.Describe().Torch,
             ["dtype"] = _setup.Model.Type == TensorType.BFloat16 ? "bfloat16" : "float32",
+            ["device"] = TorchDevice.Current,
             ["threads"] = _spec.Threads ?? Environment.ProcessorCount,
             ["parameters"] = config.Parameters,
             ["examples_per_epoch"] = _data.ExamplesPerEpoch,
@@ -242,7 +243,7 @@ public sealed class TrainingRun : IDisposable
             ["data_seconds"] = _dataSeconds,                // reading and encoding
             ["resumed_at_step"] = _done,
         };
-        if (Planning.TryPlan(ProbeCache.OfUser(), _spec, config, _data, _maxLength, _dataSeconds) is { } foretold)
+        if (!TorchDevice.IsGpu && Planning.TryPlan(ProbeCache.OfUser(), _spec, config, _data, _maxLength, _dataSeconds) is { } foretold)
             foreach (var (name, value) in JsonSerializer.SerializeToNode(foretold, Json.Options)!.AsObject()) plan[name] = value?.DeepClone();
         return plan;
     }

@@ -17,9 +17,10 @@ public static class ModelLoading
         return new CausalModel(ModelConfig.FromGguf(file), new SavedWeights(new GgufWeights(file), file, adapter?.Saved ?? []), use.For(adapter?.Config));
     }
 
-    /// <summary>The format to compute in: what was asked for, or the faster one this processor has.</summary>
+    /// <summary>The format to compute in: what was asked for, or the faster one this processor has; on a GPU bfloat16.</summary>
     public static TensorType Resolve(NumberFormat format)
     {
+        if (TorchDevice.IsGpu) return format == NumberFormat.Float32 ? TensorType.Float32 : TensorType.BFloat16;
         var machine = TorchRuntime.Describe();
         if (format == NumberFormat.BFloat16 && !machine.HasBFloat16)
             throw new RefusedException("bfloat16-unsupported", "dtype: this processor has no AVX-512, without which bfloat16 products do not run", "take float32 or auto");

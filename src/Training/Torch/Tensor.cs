@@ -5,7 +5,7 @@ using static TokenMill.Training.Torch.Native.TorchLibrary;
 namespace TokenMill.Training.Torch;
 
 /// <summary>
-/// An at::Tensor on the CPU, row-major. Made inside a <see cref="TensorScope"/> it is freed with it unless kept;
+/// An at::Tensor on the device in use (<see cref="TorchDevice"/>), row-major. Made inside a <see cref="TensorScope"/> it is freed with it unless kept;
 /// made outside it belongs to whoever made it.
 /// </summary>
 public sealed unsafe class Tensor : IDisposable

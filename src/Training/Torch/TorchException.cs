@@ -4,5 +4,5 @@ namespace TokenMill.Training.Torch;
 public sealed class TorchException(string message) : Exception(message)
 {
     public bool IsOutOfMemory => Message.Contains("not enough memory", StringComparison.OrdinalIgnoreCase) || Message.Contains("bad_alloc", StringComparison.Ordinal)
-        || Message.Contains("could not create a memory", StringComparison.Ordinal);
+        || Message.Contains("could not create a memory", StringComparison.Ordinal) || Message.Contains("out of memory", StringComparison.OrdinalIgnoreCase) || Message.Contains("ALLOC_FAILED", StringComparison.Ordinal);
 }

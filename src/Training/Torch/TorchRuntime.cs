@@ -18,7 +18,10 @@ public static unsafe class TorchRuntime
         return new(Marshal.PtrToStringUTF8((nint)kernels)!, Marshal.PtrToStringUTF8((nint)torch)!, bfloat16 != 0, fast != 0);
     }
 
-    /// <summary>Takes the kernels of another instruction set (baseline, avx2, avx512), to test them; false where the processor lacks it.</summary>
+    /// <summary>
+    /// Takes the kernels of another instruction set (baseline, avx2, avx512), or in their place libtorch's operators as a GPU has them
+    /// (libtorch), to test them; false where the processor lacks it.
+    /// </summary>
     public static bool UseKernels(string level)
     {
         TorchLibrary.Require();

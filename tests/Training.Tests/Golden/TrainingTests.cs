@@ -14,7 +14,7 @@ namespace TokenMill.Training.Tests.Golden;
 /// Whole runs against Hugging Face and PEFT. The loss curve alone does not show a missing weight decay or a wrong clip:
 /// gradient norms and the adapter's norm are compared closely as well.
 /// </summary>
-public sealed class TrainingTests(ITestOutputHelper output)
+public class TrainingTests(ITestOutputHelper output)
 {
     private const string Tied = "golden/families/llama-tied";
 

@@ -50,6 +50,9 @@ internal static unsafe partial class TorchLibrary
     [LibraryImport(Name)] public static partial byte* tm_error();
     [LibraryImport(Name)] public static partial int tm_info(out byte* kernels, out byte* torch, out int hasBFloat16, out int hasFastBFloat16);
     [LibraryImport(Name, StringMarshalling = StringMarshalling.Utf8)] public static partial int tm_use_kernels(string level);
+    [LibraryImport(Name)] public static partial int tm_gpus(out int supported, out int count);
+    [LibraryImport(Name)] public static partial int tm_use_device(int gpu);
+    [LibraryImport(Name)] public static partial long tm_peak_device_memory();
     [LibraryImport(Name)] public static partial int tm_threads(int count);
     [LibraryImport(Name)] public static partial long tm_live_handles();
     [LibraryImport(Name)] public static partial long tm_peak_memory(int restart);

@@ -1,5 +1,6 @@
 // Causal attention by segment over the output of the fused q/k/v layer.
 #include "Nodes.h"
+#include "Portable.h"
 
 using namespace tokenmill;
 
@@ -109,6 +110,10 @@ int tm_attention(tm_tensor qkv_handle, int64_t heads, int64_t kv_heads, const in
         TORCH_CHECK(bounds.front() == 0 && bounds.back() == input.size(0), "segments cover all tokens");
         options.check(longest, shape.head_dim);
 
+        if (is_portable()) {
+            *out_out = handle(portable::attention(input, heads, kv_heads, bounds, *given));
+            return;
+        }
         auto node = make_node<AttentionNode>({input});
         const at::Tensor qkv = plain(input);
         at::Tensor out = empty({qkv.size(0), heads * shape.head_dim}, format_of(qkv));
@@ -145,6 +150,10 @@ int tm_attention_cached(tm_tensor qkv_handle, int64_t heads, int64_t kv_heads, t
         TORCH_CHECK(cache.dim() == 2 && cache.is_contiguous() && cache.size(1) == row && cache.scalar_type() == qkv.scalar_type() && past >= 0 && past + tokens <= cache.size(0),
                     "the cache holds ", cache.size(0), " rows, needed are ", past + tokens);
         options.check(past + tokens, shape.head_dim);
+        if (is_portable()) {
+            *out_out = handle(portable::attention_cached(qkv, heads, kv_heads, cache, past, *given));
+            return;
+        }
         cache.narrow(0, past, tokens).copy_(qkv.narrow(1, heads * shape.head_dim, row));
 
         at::Tensor out = empty({tokens, heads * shape.head_dim}, format_of(qkv));

@@ -4,7 +4,7 @@
 // that moves by a thousandth a step would never leave its code otherwise. The random number follows from step and place.
 #include <array>
 #include <cmath>
-#include "Handles.h"
+#include "Portable.h"
 
 using namespace tokenmill;
 
@@ -103,6 +103,52 @@ __attribute__((target_clones("default", "avx2", "avx512f"))) void update_block(c
     }
 }
 
+// The same update in libtorch's operators, a block to a row; the last one is filled up with zeros. It draws the same numbers.
+class PortableUpdate {
+public:
+    explicit PortableUpdate(const Update& factors) : u_(factors) {}
+
+    void run(at::Tensor& parameter, const at::Tensor& gradient, at::Tensor& mean, at::Tensor& mean_scale, at::Tensor& root, at::Tensor& root_scale) const {
+        at::NoGradGuard no_grad;
+        const at::Tensor codes = rows(mean), magnitude = decoded(mean_codes, codes.bitwise_and(0x7F), mean_scale), g = rows(gradient) * u_.gradient_scale;
+        const at::Tensor m = at::where(codes.ge(0x80), -magnitude, magnitude) * u_.beta1 + g * (1 - u_.beta1);
+        const at::Tensor r = (decoded(root_codes, rows(root), root_scale).square() * u_.beta2 + g.square() * (1 - u_.beta2)).sqrt();
+        put(rows(parameter) * u_.keep - m * u_.step / (r * u_.correction + u_.epsilon), parameter);
+        mean_scale.copy_(m.abs().amax(1));
+        root_scale.copy_(r.amax(1));
+        const at::Tensor random = drawn(m.numel()).view(m.sizes());
+        put(encoded(mean_codes, m, mean_scale, random.bitwise_right_shift(16)) + m.lt(0) * 0x80, mean);
+        put(encoded(root_codes, r, root_scale, random.bitwise_and(0xFFFF)), root);
+    }
+
+private:
+    at::Tensor rows(const at::Tensor& t) const { return at::constant_pad_nd(t.flatten(), {0, (Block - u_.count % Block) % Block}).view({-1, Block}); }
+    void put(const at::Tensor& rows, at::Tensor& t) const { t.copy_(rows.flatten().narrow(0, 0, u_.count).view(t.sizes())); }
+
+    template <int Levels> static at::Tensor decoded(const Codes<Levels>& codes, const at::Tensor& places, const at::Tensor& scale) {
+        const at::Tensor values = at::from_blob(const_cast<float*>(codes.values.data()), {static_cast<int64_t>(codes.values.size())}, at::kFloat).to(device);
+        return values.index_select(0, places.flatten().to(at::kInt)).view(places.sizes()) * scale.unsqueeze(1);
+    }
+
+    template <int Levels> static at::Tensor encoded(const Codes<Levels>& codes, const at::Tensor& x, const at::Tensor& scale, const at::Tensor& random) {
+        const at::Tensor value = x.abs() * at::where(scale.gt(0), scale.reciprocal(), at::zeros_like(scale)).unsqueeze(1);
+        at::Tensor place = value * codes.slope[0] + codes.offset[0];
+        for (int level = 1; level < Levels; level++) place = at::minimum(place, value * codes.slope[level] + codes.offset[level]);
+        return (place + random.to(at::kFloat) * (1.0f / 65536)).to(at::kInt).clamp_(1, static_cast<int64_t>(codes.values.size()) - 1) * value.gt(0);
+    }
+
+    // 32 random bits for each element.
+    at::Tensor drawn(int64_t count) const {
+        constexpr int64_t mask = 0xFFFFFFFF;
+        at::Tensor z = at::arange(count, portable::on_device(at::kLong)).mul_(int64_t{0x9E3779B9}).add_(static_cast<int64_t>(u_.seed)).bitwise_and_(mask);
+        z = z.bitwise_xor_(z.bitwise_right_shift(16)).mul_(0x21F0AAAD).bitwise_and_(mask);
+        z = z.bitwise_xor_(z.bitwise_right_shift(15)).mul_(0x735A2D97).bitwise_and_(mask);
+        return z.bitwise_xor_(z.bitwise_right_shift(15));
+    }
+
+    const Update& u_;
+};
+
 }
 
 int tm_adamw8bit(tm_tensor parameter, tm_tensor gradient, tm_tensor mean, tm_tensor mean_scale, tm_tensor root, tm_tensor root_scale, double learning_rate, double beta1, double beta2, double epsilon, double weight_decay, double grad_scale, int64_t step, uint64_t seed) {
@@ -112,11 +158,21 @@ int tm_adamw8bit(tm_tensor parameter, tm_tensor gradient, tm_tensor mean, tm_ten
         TORCH_CHECK(tensor(parameter).scalar_type() == at::kFloat && tensor(parameter).is_contiguous() && tensor(parameter).numel() == count && grad.scalar_type() == at::kFloat, "AdamW works on float32 tensors of one shape");
         for (const at::Tensor& codes : {tensor(mean), tensor(root)}) TORCH_CHECK(codes.scalar_type() == at::kByte && codes.is_contiguous() && codes.numel() == count, "a byte for each parameter");
         for (const at::Tensor& scales : {tensor(mean_scale), tensor(root_scale)}) TORCH_CHECK(scales.scalar_type() == at::kFloat && scales.is_contiguous() && scales.numel() == blocks, "a scale for each block of ", Block);
-        const Update update{
-            tensor(parameter).data_ptr<float>(), tensor(mean_scale).data_ptr<float>(), tensor(root_scale).data_ptr<float>(), grad.data_ptr<float>(), tensor(mean).data_ptr<uint8_t>(), tensor(root).data_ptr<uint8_t>(),
+        Update update{
+            nullptr, nullptr, nullptr, nullptr, nullptr, nullptr,
             static_cast<float>(beta1), static_cast<float>(beta2), static_cast<float>(learning_rate / (1 - std::pow(beta1, step))), static_cast<float>(1 / std::sqrt(1 - std::pow(beta2, step))),
             static_cast<float>(epsilon), static_cast<float>(1 - learning_rate * weight_decay), static_cast<float>(grad_scale), static_cast<uint32_t>(seed), count,
         };
+        if (is_portable()) {
+            PortableUpdate(update).run(tensor(parameter), grad, tensor(mean), tensor(mean_scale), tensor(root), tensor(root_scale));
+            return;
+        }
+        update.parameter = tensor(parameter).data_ptr<float>();
+        update.mean_scale = tensor(mean_scale).data_ptr<float>();
+        update.root_scale = tensor(root_scale).data_ptr<float>();
+        update.gradient = grad.data_ptr<float>();
+        update.mean = tensor(mean).data_ptr<uint8_t>();
+        update.root = tensor(root).data_ptr<uint8_t>();
         divide(blocks, Block, [&](int64_t begin, int64_t end) { for (int64_t i = begin; i < end; i++) update_block(update, i); });
     });
 }

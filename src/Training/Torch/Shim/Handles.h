@@ -27,11 +27,42 @@ inline tm_tensor handle(at::Tensor value) {
     return reinterpret_cast<tm_tensor>(new at::Tensor(std::move(value)));
 }
 
+// Where tensors are made.
+extern at::Device device;
+
+// Whether libtorch's operators (Portable.h) stand in for our kernels, which run on the CPU only.
+extern std::atomic<bool> replaces_kernels;
+inline bool is_portable() { return replaces_kernels || !device.is_cpu(); }
+
+namespace portable { class Weight; }
+
+// A weight in either form: as our products take it, or as libtorch's do.
 using Weight = std::shared_ptr<LinearWeight>;
-inline Weight& weight_of(tm_weight handle) { return *reinterpret_cast<Weight*>(handle); }
-inline tm_weight handle(Weight value) {
+struct AnyWeight {
+    Weight own;
+    std::shared_ptr<portable::Weight> portable;
+};
+
+inline AnyWeight& any_weight(tm_weight handle) { return *reinterpret_cast<AnyWeight*>(handle); }
+inline const Weight& weight_of(tm_weight handle) {
+    TORCH_CHECK(any_weight(handle).own, "the weight was made for another device");
+    return any_weight(handle).own;
+}
+inline const std::shared_ptr<portable::Weight>& portable_weight(tm_weight handle) {
+    TORCH_CHECK(any_weight(handle).portable, "the weight was made for another device");
+    return any_weight(handle).portable;
+}
+inline tm_weight handle(AnyWeight value) {
     live_handles++;
-    return reinterpret_cast<tm_weight>(new Weight(std::move(value)));
+    return reinterpret_cast<tm_weight>(new AnyWeight(std::move(value)));
+}
+
+// splitmix64, by which masks follow from seed and place.
+inline uint64_t mix(uint64_t z) {
+    z += 0x9E3779B97F4A7C15ull;
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9ull;
+    z = (z ^ z >> 27) * 0x94D049BB133111EBull;
+    return z ^ z >> 31;
 }
 
 inline at::ScalarType scalar_type(Format format) { return format == Format::Float32 ? at::kFloat : at::kBFloat16; }
@@ -51,6 +82,8 @@ template <class Body> int guarded(Body body) {
     try {
         body();
         return 0;
+    } catch (const c10::OutOfMemoryError& e) {
+        last_error = std::string("out of memory: ") + e.what_without_backtrace();
     } catch (const c10::Error& e) {
         last_error = e.what_without_backtrace();
     } catch (const std::exception& e) {

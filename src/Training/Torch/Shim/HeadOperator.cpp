@@ -3,6 +3,7 @@
 // are at hand, for a factor of 1 a row: the real factors are known when the gradient arrives, and hidden's is linear in them.
 // A trained head's own gradient sums over rows, so its logits are computed again then.
 #include "Nodes.h"
+#include "Portable.h"
 
 using namespace tokenmill;
 
@@ -78,6 +79,10 @@ struct HeadLossNode : Node {
 int tm_head_loss(tm_tensor hidden_handle, tm_weight head_handle, tm_tensor master_handle, const int64_t* targets, float smoothing, float softcap, tm_tensor* losses_out, double* loss_values, double* likelihoods, uint8_t* correct) {
     return guarded([&] {
         const at::Tensor input = tensor(hidden_handle), master = optional(master_handle);
+        if (is_portable()) {
+            *losses_out = handle(portable::head_loss(input, portable_weight(head_handle), master, targets, smoothing, softcap, loss_values, likelihoods, correct));
+            return;
+        }
         const Weight weight = weight_of(head_handle);
         TORCH_CHECK(input.dim() == 2 && input.size(1) == weight->inputs && format_of(input) == weight->format, "the head takes (tokens, ", weight->inputs, ") in its own format");
         const int64_t rows = input.size(0);
@@ -103,6 +108,10 @@ int tm_head_loss(tm_tensor hidden_handle, tm_weight head_handle, tm_tensor maste
 int tm_logits(tm_tensor hidden_handle, tm_weight head_handle, float softcap, tm_tensor* out_out) {
     return guarded([&] {
         const at::Tensor hidden = plain(tensor(hidden_handle));
+        if (is_portable()) {
+            *out_out = handle(portable::logits(hidden, *portable_weight(head_handle), softcap));
+            return;
+        }
         const Weight head = weight_of(head_handle);
         TORCH_CHECK(hidden.dim() == 2 && hidden.size(1) == head->inputs && format_of(hidden) == head->format, "the head takes (tokens, ", head->inputs, ") in its own format");
         at::Tensor logits = empty({hidden.size(0), head->outputs}, at::kFloat);

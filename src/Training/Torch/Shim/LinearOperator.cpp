@@ -5,6 +5,7 @@
 // The A of all parts lie below each other, so that one product serves q, k and v (gate and up). A and B are fp32 parameters;
 // their products run in the activations' format and give fp32 gradients.
 #include "Nodes.h"
+#include "Portable.h"
 
 using namespace tokenmill;
 
@@ -32,14 +33,7 @@ at::Tensor converted(const at::Tensor& parameter, Format format, float scale) {
     return to;
 }
 
-// splitmix64: the mask of an element follows from seed and place alone, so that the gradient makes the same one again.
-uint64_t mix(uint64_t z) {
-    z += 0x9E3779B97F4A7C15ull;
-    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9ull;
-    z = (z ^ z >> 27) * 0x94D049BB133111EBull;
-    return z ^ z >> 31;
-}
-
+// The mask of an element follows from seed and place alone, so that the gradient makes the same one again.
 at::Tensor dropped(const at::Tensor& x, double probability, uint64_t seed) {
     at::Tensor mask = empty(x.sizes(), at::kFloat);
     float* values = mask.data_ptr<float>();
@@ -124,6 +118,10 @@ int tm_linear(tm_tensor x_handle, tm_weight weight_handle, tm_tensor master_hand
     return guarded([&] {
         check_interrupted();
         const at::Tensor input = tensor(x_handle), master = optional(master_handle), bias = optional(bias_handle);
+        if (is_portable()) {
+            *out_out = handle(portable::linear(input, portable_weight(weight_handle), master, bias, adapters, count, dropout, seed));
+            return;
+        }
         const Weight weight = weight_of(weight_handle);
         TORCH_CHECK(input.dim() == 2 && input.size(1) == weight->inputs && format_of(input) == weight->format, "the layer takes (tokens, ", weight->inputs, ") in its own format");
         std::vector<at::Tensor> inputs{input, master, bias};

@@ -1,5 +1,6 @@
 // Operators that work row by row: norms and gated units.
 #include "Nodes.h"
+#include "Portable.h"
 
 using namespace tokenmill;
 
@@ -98,6 +99,12 @@ int tm_rms_norm(tm_tensor x_handle, tm_tensor delta_handle, tm_tensor weight_han
         const Format format = delta.defined() ? format_of(delta) : dtype == TM_FLOAT32 ? Format::Float32 : Format::BFloat16;
         TORCH_CHECK(x.dim() == 2 && x.scalar_type() == at::kFloat && weight.numel() == x.size(1) && weight.scalar_type() == at::kFloat, "the norm's stream and weight are float32 of one width");
         TORCH_CHECK(!delta.defined() || delta.sizes() == x.sizes(), "the stream and what is added to it differ in shape");
+        if (is_portable()) {
+            const auto [sum, out] = portable::rms_norm(x, delta, weight, epsilon, scalar_type(format));
+            if (delta.defined()) *sum_out = handle(sum);
+            *out_out = handle(out);
+            return;
+        }
         auto node = make_node<RmsNormNode>({x, delta, weight});
         const at::Tensor from = plain(x), added = delta.defined() ? plain(delta) : delta, scale = plain(weight);
         const int64_t rows = x.size(0), width = x.size(1);
@@ -125,6 +132,10 @@ int tm_head_norm(tm_tensor qkv_handle, tm_tensor query_weight_handle, tm_tensor 
     return guarded([&] {
         const at::Tensor qkv = tensor(qkv_handle), query_weight = tensor(query_weight_handle), key_weight = tensor(key_weight_handle);
         TORCH_CHECK(qkv.dim() == 2 && qkv.size(1) == (heads + 2 * kv_heads) * query_weight.numel() && query_weight.numel() == key_weight.numel(), "heads and their norms differ in shape");
+        if (is_portable()) {
+            *out_out = handle(portable::head_norm(qkv, query_weight, key_weight, heads, kv_heads, epsilon));
+            return;
+        }
         auto node = make_node<HeadNormNode>({qkv, query_weight, key_weight});
         const at::Tensor from = plain(qkv), query_scale = plain(query_weight), key_scale = plain(key_weight);
         at::Tensor out = at::empty_like(from);
@@ -147,6 +158,10 @@ int tm_gated_unit(tm_tensor gate_up_handle, int32_t activation, tm_tensor* out_o
     return guarded([&] {
         const at::Tensor gate_up = tensor(gate_up_handle);
         TORCH_CHECK(gate_up.dim() == 2 && gate_up.size(1) % 2 == 0, "gate and up lie side by side");
+        if (is_portable()) {
+            *out_out = handle(portable::gated_unit(gate_up, activation));
+            return;
+        }
         auto node = make_node<GatedUnitNode>({gate_up});
         const at::Tensor from = plain(gate_up);
         at::Tensor out = gated_unit(from, activation);

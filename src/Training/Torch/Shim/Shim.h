@@ -40,12 +40,15 @@ struct tm_lora {
 
 TM_API const char* tm_error();
 TM_API int tm_info(const char** kernels, const char** torch, int32_t* has_bfloat16, int32_t* has_fast_bfloat16);
-TM_API int32_t tm_use_kernels(const char* level);       // 0 where this CPU lacks the level
+TM_API int32_t tm_use_kernels(const char* level);       // 0 where this CPU lacks the level; "libtorch": none of ours, libtorch's operators
+TM_API int tm_gpus(int32_t* supported, int32_t* count);     // whether this libtorch knows CUDA, and how many GPUs it sees
+TM_API int tm_use_device(int32_t gpu);                  // tensors and weights are made there from now on; negative: the CPU
 TM_API int tm_threads(int32_t count);
 TM_API int64_t tm_live_handles();
 
 // The most bytes of tensors and weights that were alive at once since the last restart of the count.
 TM_API int64_t tm_peak_memory(int restart);
+TM_API int64_t tm_peak_device_memory();                 // the most that was taken of the GPU at once; -1 on the CPU, and before libtorch 2.9
 TM_API void tm_interrupt(int32_t interrupted);        // from any thread: layers fail with "interrupted" until it is taken back
 
 TM_API int tm_tensor_new(const void* data, int32_t dtype, const int64_t* shape, int32_t rank, tm_tensor* out);   // data may be null: zeros

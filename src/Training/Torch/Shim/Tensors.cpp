@@ -1,5 +1,5 @@
 // Handles, gradients, and any ATen operator by name.
-#include "Handles.h"
+#include "Portable.h"
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/autograd.h>
@@ -11,6 +11,7 @@ namespace tokenmill {
 std::atomic<int64_t> live_handles{0};
 thread_local std::string last_error;
 std::atomic<bool> interrupted{false};
+std::atomic<bool> replaces_kernels{false};
 }
 
 using namespace tokenmill;
@@ -31,18 +32,23 @@ static int32_t from_torch(at::ScalarType type) {
     TORCH_CHECK(false, "a tensor of type ", type, " does not cross the border");
 }
 
+static constexpr const char* Portable = "libtorch";      // instead of a level of our kernels
+
 const char* tm_error() { return last_error.c_str(); }
 
 int tm_info(const char** level, const char** torch, int32_t* bfloat16, int32_t* fast_bfloat16) {
     return guarded([&] {
-        *level = kernels().level;
+        *level = is_portable() ? Portable : kernels().level;
         *torch = TORCH_VERSION;
         *bfloat16 = has_bfloat16();
         *fast_bfloat16 = has_fast_bfloat16();
     });
 }
 
-int32_t tm_use_kernels(const char* level) { return use_kernels(level); }
+int32_t tm_use_kernels(const char* level) {
+    replaces_kernels = std::strcmp(level, Portable) == 0;
+    return replaces_kernels || use_kernels(level);
+}
 
 // OpenMP's count belongs to the calling thread: call it on the thread that trains.
 int tm_threads(int32_t count) {
@@ -57,9 +63,9 @@ int tm_tensor_new(const void* data, int32_t dtype, const int64_t* shape, int32_t
     return guarded([&] {
         const auto options = at::TensorOptions().dtype(to_torch(dtype));
         const at::IntArrayRef sizes(shape, rank);
-        at::Tensor made = data ? at::empty(sizes, options) : at::zeros(sizes, options);
+        at::Tensor made = data ? at::empty(sizes, options) : at::zeros(sizes, options.device(device));
         if (data) std::memcpy(made.data_ptr(), data, made.nbytes());
-        *out = handle(std::move(made));
+        *out = handle(made.to(device));
     });
 }
 
@@ -81,7 +87,7 @@ int tm_tensor_shape(tm_tensor value, int32_t* dtype, int32_t* rank, int64_t* sha
 
 int tm_tensor_read(tm_tensor value, void* to, int64_t bytes) {
     return guarded([&] {
-        const at::Tensor t = tensor(value).detach().contiguous();
+        const at::Tensor t = tensor(value).detach().cpu().contiguous();
         TORCH_CHECK(static_cast<int64_t>(t.nbytes()) == bytes, "the tensor has ", t.nbytes(), " bytes, the target ", bytes);
         std::memcpy(to, t.data_ptr(), bytes);
     });
@@ -91,7 +97,7 @@ int tm_tensor_write(tm_tensor value, const void* from, int64_t bytes) {
     return guarded([&] {
         at::Tensor t = tensor(value).detach();
         TORCH_CHECK(t.is_contiguous() && static_cast<int64_t>(t.nbytes()) == bytes, "the tensor has ", t.nbytes(), " bytes, the source ", bytes);
-        std::memcpy(t.data_ptr(), from, bytes);
+        t.copy_(at::from_blob(const_cast<void*>(from), t.sizes(), t.scalar_type()));
     });
 }
 
@@ -161,27 +167,45 @@ static PackedWeight& packed(tm_weight handle) {
     return *weight;
 }
 
+static portable::ResidentWeight& resident(tm_weight handle) {
+    auto* weight = dynamic_cast<portable::ResidentWeight*>(portable_weight(handle).get());
+    TORCH_CHECK(weight, "a stored weight is not packed");
+    return *weight;
+}
+
 int tm_weight_new(int64_t outputs, int64_t inputs, int32_t dtype, int32_t backward, tm_weight* out) {
-    return guarded([&] { *out = handle(Weight(new PackedWeight(outputs, inputs, to_format(dtype), backward != 0))); });
+    return guarded([&] {
+        const Format format = to_format(dtype);
+        *out = is_portable() ? handle({nullptr, std::make_shared<portable::ResidentWeight>(outputs, inputs, scalar_type(format))})
+                             : handle({std::make_shared<PackedWeight>(outputs, inputs, format, backward != 0), nullptr});
+    });
 }
 
 int tm_weight_stored(int64_t outputs, int64_t inputs, int32_t dtype, tm_expand expand, void* owner, tm_weight* out) {
-    return guarded([&] { *out = handle(Weight(new StoredWeight(outputs, inputs, to_format(dtype), expand, owner))); });
+    return guarded([&] {
+        const Format format = to_format(dtype);
+        *out = is_portable() ? handle({nullptr, std::make_shared<portable::StoredWeight>(outputs, inputs, scalar_type(format), expand, owner)})
+                             : handle({std::make_shared<StoredWeight>(outputs, inputs, format, expand, owner), nullptr});
+    });
 }
 
 void tm_weight_free(tm_weight weight) {
     if (!weight) return;
     live_handles--;
-    delete &weight_of(weight);
+    delete &any_weight(weight);
 }
 
-int tm_weight_source(tm_weight weight, float** out) { return guarded([&] { *out = packed(weight).source(); }); }
+int tm_weight_source(tm_weight weight, float** out) { return guarded([&] { *out = is_portable() ? resident(weight).source() : packed(weight).source(); }); }
 
-int tm_weight_pack(tm_weight weight) { return guarded([&] { packed(weight).pack(); }); }
+int tm_weight_pack(tm_weight weight) { return guarded([&] { is_portable() ? resident(weight).pack() : packed(weight).pack(); }); }
 
 int tm_weight_repack(tm_weight weight, tm_tensor master) {
     return guarded([&] {
         const at::Tensor& t = tensor(master);
+        if (is_portable()) {
+            resident(weight).pack(t);
+            return;
+        }
         TORCH_CHECK(t.scalar_type() == at::kFloat && t.is_contiguous() && t.numel() == packed(weight).outputs * packed(weight).inputs, "the weight and its master differ in shape");
         packed(weight).pack(t.data_ptr<float>());
     });
@@ -191,6 +215,10 @@ int tm_sum_of_squares(tm_tensor values, double* out) {
     return guarded([&] {
         const at::Tensor t = tensor(values).detach().contiguous();
         TORCH_CHECK(t.scalar_type() == at::kFloat, "sum of squares of float32 only");
+        if (is_portable()) {
+            *out = t.square().sum(at::kDouble).item<double>();
+            return;
+        }
         constexpr int64_t piece = 1 << 16;                  // fixed, so that the sum does not depend on the number of threads
         std::vector<double> sums((t.numel() + piece - 1) / piece);
         at::parallel_for(0, sums.size(), 1, [&](int64_t begin, int64_t end) {
@@ -206,12 +234,20 @@ int tm_adamw(tm_tensor parameter, tm_tensor gradient, tm_tensor mean, tm_tensor 
         const at::Tensor grad = tensor(gradient).contiguous();
         for (const at::Tensor& t : {tensor(parameter), tensor(mean), tensor(square), grad})
             TORCH_CHECK(t.scalar_type() == at::kFloat && t.is_contiguous() && t.numel() == grad.numel(), "AdamW works on float32 tensors of one shape");
-        const AdamW work{
-            tensor(parameter).data_ptr<float>(), grad.data_ptr<float>(), tensor(mean).data_ptr<float>(), tensor(square).data_ptr<float>(),
+        AdamW work{
+            nullptr, nullptr, nullptr, nullptr,
             static_cast<float>(beta1), static_cast<float>(1 - beta1), static_cast<float>(beta2), static_cast<float>(1 - beta2),
             static_cast<float>(learning_rate / (1 - std::pow(beta1, step))), static_cast<float>(1 / std::sqrt(1 - std::pow(beta2, step))),
             static_cast<float>(epsilon), static_cast<float>(1 - learning_rate * weight_decay), static_cast<float>(grad_scale),
         };
+        if (is_portable()) {
+            portable::adamw(tensor(parameter), grad, tensor(mean), tensor(square), work);
+            return;
+        }
+        work.parameter = tensor(parameter).data_ptr<float>();
+        work.gradient = grad.data_ptr<float>();
+        work.mean = tensor(mean).data_ptr<float>();
+        work.square = tensor(square).data_ptr<float>();
         divide(grad.numel(), 1, [&](int64_t begin, int64_t end) { kernels().adamw(work, begin, end); });
     });
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Compiles the trainer's binding to libtorch with our kernels: build.sh OUT.so
-# TOKENMILL_LIBTORCH names another libtorch (a folder with include/ and lib/, such as the torch package of PyTorch 2.x).
+# TOKENMILL_LIBTORCH names another libtorch: a folder with include/ and lib/ (such as the torch package of PyTorch 2.x), or its lib/.
 set -euo pipefail
 out=$1
 here=$(cd "$(dirname "$0")" && pwd)
@@ -9,12 +9,19 @@ objects=$(mktemp -d)
 trap 'rm -rf "$objects"' EXIT
 
 standard=c++17 includes="-isystem /usr/include/torch/csrc/api/include" libraries="-ltorch -ltorch_cpu -lc10"
+abi=""
 if [ -n "${TOKENMILL_LIBTORCH:-}" ]; then
-  includes="-isystem $TOKENMILL_LIBTORCH/include -isystem $TOKENMILL_LIBTORCH/include/torch/csrc/api/include"
-  libraries="-L$TOKENMILL_LIBTORCH/lib -Wl,-rpath,$TOKENMILL_LIBTORCH/lib $libraries"
-  grep -q '^#define TORCH_VERSION_MAJOR 1' "$TOKENMILL_LIBTORCH/include/torch/csrc/api/include/torch/version.h" || standard=c++20
+  torch=$(readlink -f "$TOKENMILL_LIBTORCH" || true)
+  [ ! -e "$torch/libc10.so" ] || torch=$(dirname "$torch")
+  for file in include/ATen/ATen.h lib/libc10.so; do [ -e "$torch/$file" ] || { echo "error: libtorch-incomplete: TOKENMILL_LIBTORCH ($TOKENMILL_LIBTORCH): $torch/$file is not there; name the folder of a libtorch or of a PyTorch package" >&2; exit 1; }; done
+  includes="-isystem $torch/include -isystem $torch/include/torch/csrc/api/include"
+  # Operators for GPUs announce themselves when their library is loaded, though nothing here calls into it.
+  [ ! -e "$torch/lib/libtorch_cuda.so" ] || libraries="-Wl,--push-state,--no-as-needed -ltorch_cuda -lc10_cuda -Wl,--pop-state $libraries"
+  libraries="-L$torch/lib -Wl,-rpath,$torch/lib $libraries"
+  grep -q '^#define TORCH_VERSION_MAJOR 1' "$torch/include/torch/csrc/api/include/torch/version.h" || standard=c++20
+  grep -q __cxx11 "$torch/lib/libc10.so" || abi=-D_GLIBCXX_USE_CXX11_ABI=0      # PyTorch's packages before 2.7
 fi
-flags="-std=$standard -O2 -fPIC -fopenmp -fno-math-errno -fvisibility=hidden -Wall -Wno-psabi"
+flags="-std=$standard -O2 -fPIC -fopenmp -fno-math-errno -fvisibility=hidden -Wall -Wno-psabi $abi"
 
 level() { g++ -std=c++17 -O3 -fPIC -fno-math-errno -fvisibility=hidden -Wall -Wno-psabi -DTOKENMILL_LEVEL="$1" -DTOKENMILL_WIDTH="$2" "${@:3}" -c "$kernels/Level.cpp" -o "$objects/$1.o"; }
 

@@ -7,7 +7,7 @@ using TokenMill.Training.Torch;
 namespace TokenMill.Training.Tests.Golden;
 
 /// <summary>Log-probabilities and greedy tokens of other implementations, from the same weights.</summary>
-public class ForwardTests(ITestOutputHelper output)
+public sealed class ForwardTests(ITestOutputHelper output)
 {
     [Theory]
     [InlineData("llama-tied")]

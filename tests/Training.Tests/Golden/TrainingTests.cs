@@ -14,14 +14,17 @@ namespace TokenMill.Training.Tests.Golden;
 /// Whole runs against Hugging Face and PEFT. The loss curve alone does not show a missing weight decay or a wrong clip:
 /// gradient norms and the adapter's norm are compared closely as well.
 /// </summary>
-public class TrainingTests(ITestOutputHelper output)
+public sealed class TrainingTests(ITestOutputHelper output)
 {
     private const string Tied = "golden/families/llama-tied";
 
     [Theory]
     [InlineData(TensorType.Float32)]
     [InlineData(TensorType.BFloat16)]
-    public void SmolLM2_LoraOnQueryAndValue_AgreesWithPeft(TensorType type)
+    public void SmolLM2_LoraOnQueryAndValue_AgreesWithPeft(TensorType type) => CompareSmolLM2(type, 20);
+
+    /// <param name="steps">Of the reference's 20.</param>
+    internal void CompareSmolLM2(TensorType type, int steps)
     {
         if (type == TensorType.BFloat16) Reference.Require(TorchRuntime.Describe().HasBFloat16, "bfloat16 products need AVX-512");
         var folder = Reference.Locate("golden/smollm2/lora_qv_r4");
@@ -32,7 +35,7 @@ public class TrainingTests(ITestOutputHelper output)
         using var run = new GoldenRun(path, type, optimizer, new ScheduleSpec { Name = "constant" }, (double)settings["clip"]!, 20,
             model => LoraAdapter.Attach(model, AdapterWeights.Load(Path.Combine(folder, "adapter_init"), path), trains: true));
         double worstLoss = 0, worstNorm = 0, totalLoss = 0;
-        foreach (var (batch, log) in golden["batches"]!.AsArray().Zip(golden["log"]!.AsArray()))
+        foreach (var (batch, log) in golden["batches"]!.AsArray().Zip(golden["log"]!.AsArray()).Take(steps))
         {
             var outcome = run.Step([.. batch!.AsArray().Select(example => new EncodedExample(example!["ids"].Ints(), example["labels"].Ints()))]);
             Assert.Equal((int)log!["supervised_tokens"]!, outcome.Sums.Tokens);
@@ -40,12 +43,14 @@ public class TrainingTests(ITestOutputHelper output)
             totalLoss += Math.Abs(outcome.Loss - (double)log["loss"]!);
             worstNorm = Math.Max(worstNorm, Math.Abs(outcome.GradientNorm / (double)log["grad_norm"]! - 1));
         }
+        if (type == TensorType.Float32) Assert.True(worstLoss < 1e-4 && worstNorm < 1e-3);
+        if (steps < 20) return;
         var after = golden["after"]!;
         var last = TokenScores.Of(run.Model, after["ids"].Ints()).Last;
         var logSum = Math.Log(last.Sum(logit => Math.Exp(logit - last.Max()))) + last.Max();
         var worstAfter = after["top20_ids"].Ints().Zip(after["top20_logprob"].Doubles(), (id, expected) => Math.Abs(last[id] - logSum - expected)).Max();
         output.WriteLine($"{type}: worst loss {worstLoss:E1}, on average {totalLoss / 20:E1}, worst gradient norm {worstNorm:E1} relative, worst log-probability afterwards {worstAfter:E1}");
-        if (type == TensorType.Float32) Assert.True(worstLoss < 1e-4 && worstNorm < 1e-3 && worstAfter < 1e-2);
+        if (type == TensorType.Float32) Assert.True(worstAfter < 1e-2);
         else Assert.True(worstLoss < 0.015 && totalLoss / 20 < 0.004);     // small updates that rounding swallows cost 0.018 and 0.0046
     }
 

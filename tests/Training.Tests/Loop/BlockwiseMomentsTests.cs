@@ -7,7 +7,7 @@ using TokenMill.Training.Torch;
 namespace TokenMill.Training.Tests.Loop;
 
 /// <summary>AdamW with a byte for each moment, beside AdamW with four.</summary>
-public class BlockwiseMomentsTests(RunFixture fixture, ITestOutputHelper output) : IClassFixture<RunFixture>
+public sealed class BlockwiseMomentsTests(RunFixture fixture, ITestOutputHelper output) : IClassFixture<RunFixture>
 {
     /// <summary>
     /// Gradients of very different size in one block, and some that end after a while: the averages must follow, although what they

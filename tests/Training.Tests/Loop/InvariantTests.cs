@@ -10,7 +10,7 @@ using TokenMill.Training.Torch;
 namespace TokenMill.Training.Tests.Loop;
 
 /// <summary>What must not change a run: how a batch is divided or packed, where it was stopped, how small its updates are.</summary>
-public class InvariantTests(RunFixture fixture, ITestOutputHelper output) : IClassFixture<RunFixture>
+public sealed class InvariantTests(RunFixture fixture, ITestOutputHelper output) : IClassFixture<RunFixture>
 {
     private static readonly (int BatchSize, int Accumulation, bool Packing)[] Divisions = [(4, 2, true), (8, 1, true), (1, 8, true), (2, 4, false), (8, 1, false), (1, 8, false)];
 

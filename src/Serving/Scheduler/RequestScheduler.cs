@@ -32,11 +32,11 @@ public sealed class RequestScheduler
     private readonly WaitingQueue _waiting = new();
     private readonly RunningSet _running = new();
     private readonly FairShares[] _shares = [new(), new()];   // by priority
-    private readonly Dictionary<string, long> _lastStepOfAdapter = [];
+    private readonly AdapterTurns _turns = new();
     private readonly Dictionary<string, Action> _retired = [];
     private StepPlan _plan = new(), _otherPlan = new();       // the one being made, and the one handed out last
     private EngineRequest? _overdue;                          // one at a time, so that priorities and fairness hold for the others even when all are late
-    private long _tickets, _rounds, _steps;
+    private long _tickets, _rounds;
 
     public RequestScheduler(IModelExecutor executor, SchedulerOptions options, TimeProvider? time = null) : this(executor, options, time, null)
     {
@@ -187,9 +187,8 @@ public sealed class RequestScheduler
     /// </summary>
     private void PlaceRunning()
     {
-        var adapter = NextAdapter();
+        var adapter = _turns.Next(_running);
         _plan.UseAdapter(adapter);
-        _lastStepOfAdapter[adapter ?? ""] = ++_steps;
 
         var guesses = MostGuesses(adapter);
         if (guesses > 0) _draft?.Guess(_running, adapter, guesses);
@@ -271,7 +270,7 @@ public sealed class RequestScheduler
     {
         if (!_retired.TryGetValue(adapter, out var done) || All().Any(r => r.Key.Adapter == adapter)) return;
         _retired.Remove(adapter);
-        _lastStepOfAdapter.Remove(adapter);
+        _turns.Forget(adapter);
         Adapters.Unload(adapter);
         done();
     }
@@ -301,7 +300,7 @@ public sealed class RequestScheduler
                 continue;
             }
             var (held, unpinned) = request.Consumer.WantsEveryPosition ? (0, 0) : Tree.Match(request.Key, request.Tokens);
-            if (SharesWithOneBeingComputed(request, held))
+            if (_executor.SharesPrefixes && _running.ComputesPrefixOf(request, held + _options.SharedPrefixWorthWaiting))
             {
                 request.PassedOverIn = _rounds;                // it would compute what is being computed: next step, maybe
                 continue;
@@ -351,29 +350,6 @@ public sealed class RequestScheduler
         request.State = RequestState.Running;
         _running.Add(request);
         return true;
-    }
-
-    private bool SharesWithOneBeingComputed(EngineRequest request, int held)
-    {
-        if (!_executor.SharesPrefixes || request.Consumer.WantsEveryPosition) return false;
-        foreach (var other in _running.Requests)
-        {
-            if (other.Key != request.Key || _running.IsPaused(other) || other.Consumer.WantsEveryPosition || other.TotalTokens - other.ComputedTokens <= 1) continue;
-            var shared = request.Tokens[..(request.TotalTokens - 1)].CommonPrefixLength(other.Tokens);
-            if (shared > other.ComputedTokens && shared - held >= _options.SharedPrefixWorthWaiting) return true;
-        }
-        return false;
-    }
-
-    /// <summary>The adapter, among those of requests that do not pause, whose last step is longest ago.</summary>
-    private string? NextAdapter()
-    {
-        string? next = _running[0].Key.Adapter;                // the first never pauses
-        foreach (var request in _running.Requests)
-            if (!_running.IsPaused(request) && LastStep(request.Key.Adapter) < LastStep(next)) next = request.Key.Adapter;
-        return next;
-
-        long LastStep(string? adapter) => _lastStepOfAdapter.GetValueOrDefault(adapter ?? "");
     }
 
     /// <summary>

@@ -34,6 +34,19 @@ internal sealed class RunningSet
 
     public bool IsPaused(EngineRequest request) => request.Priority == RequestPriority.Batch && !request.IsOverdue && _interactive > 0;
 
+    /// <summary>Whether one that does not pause is just computing a prefix of this request's prompt that has at least so many tokens.</summary>
+    public bool ComputesPrefixOf(EngineRequest request, int leastTokens)
+    {
+        if (request.Consumer.WantsEveryPosition) return false;
+        foreach (var other in _requests)
+        {
+            if (other.Key != request.Key || IsPaused(other) || other.Consumer.WantsEveryPosition || other.TotalTokens - other.ComputedTokens <= 1) continue;
+            var shared = request.Tokens[..(request.TotalTokens - 1)].CommonPrefixLength(other.Tokens);
+            if (shared > other.ComputedTokens && shared >= leastTokens) return true;
+        }
+        return false;
+    }
+
     public void Add(EngineRequest request)
     {
         _requests.Insert(_requests.FindLastIndex(r => GoesBefore(r, request)) + 1, request);

@@ -53,6 +53,7 @@ internal static class EngineShare
         public int MaxStepRows => inner.MaxStepRows;
         public bool SharesPrefixes => inner.SharesPrefixes;
         public int MaxAdapters => inner.MaxAdapters;
+        public string? StateFormat => inner.StateFormat;
 
         public Error? LoadAdapter(string adapter) => inner.LoadAdapter(adapter);
 
@@ -67,6 +68,10 @@ internal static class EngineShare
         }
 
         public ReadOnlySpan<float> Logits(int row) => inner.Logits(row);
+
+        public byte[] Save(SequenceId sequence) => inner.Save(sequence);
+
+        public bool Restore(SequenceId sequence, int tokens, ReadOnlySpan<byte> state) => inner.Restore(sequence, tokens, state);
 
         public void Dispose() => inner.Dispose();
     }

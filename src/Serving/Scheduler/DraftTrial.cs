@@ -7,8 +7,8 @@ namespace TokenMill.Serving.Scheduler;
 /// </summary>
 internal sealed class DraftTrial(TimeProvider time)
 {
-    private const int TrialSteps = 16, FirstStay = 64, LongestStay = 1_024;
-    private const double ClearlyBetter = 1.03;
+    private const int TrialSteps = 16, LeastSteps = 4, FirstStay = 64, LongestStay = 1_024;
+    private const double ClearlyBetter = 1.03, Hopeless = 0.8;
 
     private readonly double[] _tokensPerSecond = new double[2];
     private bool _drafts, _isTrial = true;
@@ -30,9 +30,12 @@ internal sealed class DraftTrial(TimeProvider time)
             _counted++;
         }
         (_at, _answers, _running) = (now, answers, reads ? 0 : running);
-        if (_counted >= (_isTrial ? TrialSteps : _stay)) Next();
+        if (_counted >= (_isTrial ? TrialSteps : _stay) || IsHopeless) Next();
         return _drafts;
     }
+
+    /// <summary>So much slower than the other way that the trial need not go on.</summary>
+    private bool IsHopeless => _isTrial && _steps > 0 && _counted >= LeastSteps && _tokens < Hopeless * _tokensPerSecond[_drafts ? 0 : 1] * _seconds;
 
     /// <summary>Without, with, and then what was better; after a stay the other one is tried again.</summary>
     private void Next()

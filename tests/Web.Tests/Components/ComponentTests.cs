@@ -105,11 +105,10 @@ public sealed class ComponentTests
     {
         foreach (var (language, word) in new[] { ("en", english), ("zh", chinese) })
         {
+            System.Globalization.CultureInfo.CurrentUICulture = new(language);
             var html = await Rendered.HtmlAsync<StatePill>(new() { ["Tone"] = state.Pill().Tone, ["Text"] = new Web.Localisation.Localizer()[state.Pill().Word].Value }, language);
-            if (language == "en") Assert.Contains(word, html, StringComparison.Ordinal);
+            Assert.Contains(word, System.Net.WebUtility.HtmlDecode(html), StringComparison.Ordinal);
             Assert.Contains($"pill {shape}", html, StringComparison.Ordinal);
         }
-        System.Globalization.CultureInfo.CurrentUICulture = new("zh");
-        Assert.Equal(chinese, new Web.Localisation.Localizer()[state.Pill().Word].Value);
     }
 }

@@ -60,7 +60,7 @@ public sealed class FineTuneJobTests
     public async Task Pause_SavesAndWaits_ResumeGoesOn()
     {
         var folder = QueueHost.NewFolder();
-        await using var host = await QueueHost.StartAsync(folder, new ScriptedTrainer(folder) { StepSeconds = 0.1 });
+        await using var host = await QueueHost.StartAsync(folder, new ScriptedTrainer(folder) { HoldsAtStep = 3 });
         var id = await host.StartRunAsync();
         await host.WaitAsync(id, r => r.Step >= 3);
         var job = await host.JobAsync(id);
@@ -77,7 +77,7 @@ public sealed class FineTuneJobTests
     public async Task Cancel_EndsARunningAndAWaitingRun_OfTheOwnWorkspaceOnly()
     {
         var folder = QueueHost.NewFolder();
-        await using var host = await QueueHost.StartAsync(folder, new ScriptedTrainer(folder) { StepSeconds = 0.2 });
+        await using var host = await QueueHost.StartAsync(folder, new ScriptedTrainer(folder) { HoldsAtStep = 1 });
         var first = await host.StartRunAsync("first");
         await host.WaitAsync(first, r => r.Step >= 1);
         var second = await host.StartRunAsync("second");
@@ -95,7 +95,7 @@ public sealed class FineTuneJobTests
     public async Task OrderlyStop_PausesWithACheckpoint_AndTheNextStartGoesOnByItself()
     {
         var folder = QueueHost.NewFolder();
-        var trainer = new ScriptedTrainer(folder) { StepSeconds = 0.1 };
+        var trainer = new ScriptedTrainer(folder) { HoldsAtStep = 3 };
         FineTuneRunId id;
         await using (var host = await QueueHost.StartAsync(folder, trainer))
         {
@@ -114,7 +114,7 @@ public sealed class FineTuneJobTests
     public async Task LostQuartzFile_LosesNothing()
     {
         var folder = QueueHost.NewFolder();
-        var trainer = new ScriptedTrainer(folder) { StepSeconds = 0.1 };
+        var trainer = new ScriptedTrainer(folder) { HoldsAtStep = 1 };
         FineTuneRunId id;
         await using (var host = await QueueHost.StartAsync(folder, trainer))
         {
@@ -174,7 +174,7 @@ public sealed class FineTuneJobTests
     public async Task StaleProcess_WritesNothingMore_AndIsEnded()
     {
         var folder = QueueHost.NewFolder();
-        await using var host = await QueueHost.StartAsync(folder, new ScriptedTrainer(folder) { StepSeconds = 0.1 });
+        await using var host = await QueueHost.StartAsync(folder, new ScriptedTrainer(folder) { StepSeconds = 0.1, TotalSteps = 10_000 });
         var id = await host.StartRunAsync();
         await host.WaitAsync(id, r => r.Step >= 2);
         // Another node took the run meanwhile, as after a long pause of this one.

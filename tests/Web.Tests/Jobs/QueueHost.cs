@@ -74,7 +74,7 @@ internal sealed class QueueHost : IAsyncDisposable
         {
             var run = await RunAsync(id);
             if (condition(run)) return run;
-            Assert.True(TimeProvider.System.GetUtcNow() < deadline, $"still {run.State} at step {run.Step} after 40 s; {run.Error}; job {(await JobAsync(id)).State}: {(await JobAsync(id)).WaitingReason}");
+            Assert.True(TimeProvider.System.GetUtcNow() < deadline, $"still {run.State} at step {run.Step} after 2 minutes; {run.Error}; job {(await JobAsync(id)).State}: {(await JobAsync(id)).WaitingReason}");
             await Task.Delay(50, TestContext.Current.CancellationToken);
         }
     }

@@ -13,6 +13,10 @@ internal sealed class ScriptedTrainer(string folder) : ITrainer
 {
     public int TotalSteps { get; init; } = 20;
     public double StepSeconds { get; init; } = 0.02;
+
+    /// <summary>Here it waits, once, until it is told something or its parent goes: whatever the test does then comes in time.</summary>
+    public int HoldsAtStep { get; init; }
+
     public IReadOnlyList<int> CrashAt { get; init; } = [];
     public Error? Missing { get; init; }
 
@@ -26,7 +30,7 @@ internal sealed class ScriptedTrainer(string folder) : ITrainer
         var crashes = Path.Combine(folder, "crashes");
         if (!File.Exists(crashes)) File.WriteAllLines(crashes, CrashAt.Select(s => s.ToString(CultureInfo.InvariantCulture)));
         var output = FineTuneSpec.Parse(File.ReadAllText(specPath)).Output;
-        return new ChildProgram("/bin/bash", ["-c", Script, "trainer", output, runToken, $"{TotalSteps}", StepSeconds.ToString(CultureInfo.InvariantCulture), crashes, Says ?? ""]);
+        return new ChildProgram("/bin/bash", ["-c", Script, "trainer", output, runToken, $"{TotalSteps}", StepSeconds.ToString(CultureInfo.InvariantCulture), crashes, Says ?? "", $"{HoldsAtStep}"]);
     }
 
     public ChildProgram Plan(string specPath) => new("/bin/bash", ["-c", "echo \"$1\"", "plan", Shared.Json.Serialize(Planned)]);
@@ -35,9 +39,10 @@ internal sealed class ScriptedTrainer(string folder) : ITrainer
     public FineTunePlan Planned { get; init; } = new(1, 1, 1 << 20, new Dictionary<string, long>(), 1, 1, 1, 20, new PlannedSeconds(1, 2, 3), 1, 1 << 30, true, false, []);
 
     private const string Script = """
-        out=$1 token=$2 total=$3 delay=$4 crashes=$5 says=$6
+        out=$1 token=$2 total=$3 delay=$4 crashes=$5 says=$6 hold=$7
         mkdir -p "$out"
         step=$(cat "$out/checkpoint" 2>/dev/null || echo 0)
+        begun=$step
         emit() { echo "{\"type\":\"$1\",\"at\":\"2026-11-25T00:00:00Z\",\"step\":$step,\"run\":\"$token\"$2}" | tee -a "$out/events.jsonl"; }
         save() { echo $step > "$out/checkpoint.new"; mv "$out/checkpoint.new" "$out/checkpoint"; emit checkpoint ",\"path\":\"$out/checkpoint\",\"seconds\":0.01"; }
         exec 7> "$out/lock"
@@ -45,7 +50,9 @@ internal sealed class ScriptedTrainer(string folder) : ITrainer
         if [ -n "$says" ]; then emit started ",\"total_steps\":$total,\"trainable_parameters\":1"; emit $says; exit 1; fi
         emit started ",\"total_steps\":$total,\"trainable_parameters\":1"
         while [ $step -lt $total ]; do
-          read -t $delay word; code=$?
+          patience="-t $delay"
+          if [ $step -eq $hold ] && [ $begun -lt $hold ]; then patience=; fi
+          read $patience word; code=$?
           if [ $code -eq 0 ]; then
             case $word in
               pause) save; emit paused; exit 0 ;;

@@ -8,6 +8,7 @@ namespace TokenMill.Shared.Jobs;
 /// <see cref="Run"/> is the run token of the process that wrote it, so that a late event of an earlier one is ignored.
 /// </summary>
 [JsonPolymorphic(TypeDiscriminatorPropertyName = "type")]
+[JsonDerivedType(typeof(ReferenceEvent), "reference")]
 [JsonDerivedType(typeof(StartedEvent), "started")]
 [JsonDerivedType(typeof(StepEvent), "step")]
 [JsonDerivedType(typeof(ValidationEvent), "validation")]
@@ -25,6 +26,9 @@ public abstract record TrainerEvent
     public int Step { get; init; }
     public string? Run { get; init; }
 }
+
+/// <summary>DPO, before the first step: of <c>Pairs</c> whose reference the run needs, <c>Done</c> are computed.</summary>
+public sealed record ReferenceEvent(int Done, int Pairs) : TrainerEvent;
 
 public sealed record StartedEvent(int TotalSteps, long TrainableParameters, JsonNode? Plan) : TrainerEvent;
 

@@ -31,7 +31,8 @@ public sealed class ReferenceLogProbabilities
 
     /// <param name="model">As the run starts: nothing trained yet.</param>
     /// <param name="steps">Pairs that so many steps do not reach are left out.</param>
-    public static ReferenceLogProbabilities LoadOrCompute(string path, TrainingData data, CausalModel model, int steps, int maxLength, CancellationToken cancellationToken)
+    /// <param name="progress">Told how many pairs of how many are done, about a hundred times; not at all where all are known.</param>
+    public static ReferenceLogProbabilities LoadOrCompute(string path, TrainingData data, CausalModel model, int steps, int maxLength, Action<int, int> progress, CancellationToken cancellationToken)
     {
         var reference = new ReferenceLogProbabilities(data);
         reference.TryLoad(path);
@@ -42,7 +43,14 @@ public sealed class ReferenceLogProbabilities
         if (missing.Length == 0) return reference;
         try
         {
-            foreach (var pairs in missing.Chunk(PairsAtOnce)) reference.Compute(pairs, model, maxLength, cancellationToken);
+            var done = 0;
+            progress(0, missing.Length);
+            foreach (var pairs in missing.Chunk(PairsAtOnce))
+            {
+                reference.Compute(pairs, model, maxLength, cancellationToken);
+                var (before, now) = (done, done += pairs.Length);
+                if (100L * now / missing.Length > 100L * before / missing.Length) progress(now, missing.Length);
+            }
         }
         finally
         {

@@ -69,7 +69,7 @@ public sealed class TrainingRun : IDisposable
         using var interrupt = TorchRuntime.InterruptBy(_stop.Token);
         try
         {
-            if (IsPreference) _reference = ReferenceLogProbabilities.LoadOrCompute(_output.Reference, _data, _setup.Model, _totalSteps, _maxLength, _stop.Token);
+            if (IsPreference) _reference = ReferenceLogProbabilities.LoadOrCompute(_output.Reference, _data, _setup.Model, _totalSteps, _maxLength, (done, pairs) => _events.Write(new ReferenceEvent(done, pairs), 0), _stop.Token);
             Resume();
             _events.Write(new StartedEvent(_totalSteps, _setup.Optimizer.ParameterCount, Plan()), _done);
             foreach (var (code, message) in _data.Warnings) _events.Write(new WarningEvent(code, message), _done);

@@ -29,6 +29,8 @@ public sealed class PreferenceRunTests(RunFixture fixture, ITestOutputHelper out
         });
         var events = RunFixture.Run(Spec("whole"));
         var steps = events.OfType<StepEvent>().ToList();
+        var reference = events.TakeWhile(e => e is not StartedEvent).OfType<ReferenceEvent>().ToList();
+        Assert.Equal((0, 24, 24, 24), (reference[0].Done, reference[0].Pairs, reference[^1].Done, reference[^1].Pairs));
         Assert.Equal(Math.Log(2), steps[0].Loss, 1e-6);
         Assert.Equal((0, 0, 0), (steps[0].RewardChosen, steps[0].RewardRejected, steps[0].Accuracy));
         Assert.True(steps[^1].Accuracy > 0.9 && steps[^1].RewardChosen > steps[^1].RewardRejected + 0.3);
@@ -40,14 +42,15 @@ public sealed class PreferenceRunTests(RunFixture fixture, ITestOutputHelper out
         // Stopped in the middle and resumed: the reference is read, not computed from the weights as they are by then.
         var specText = Spec("stopped");
         var first = RunFixture.Run(specText, onEvent: (e, stop) => { if (e is StepEvent { Step: 5 }) stop.Ask(StopReason.Pause); });
-        var reference = fixture.Path($"stopped-{adapter}/reference.bin");
-        var written = File.GetLastWriteTimeUtc(reference);
+        var file = fixture.Path($"stopped-{adapter}/reference.bin");
+        var written = File.GetLastWriteTimeUtc(file);
         var second = RunFixture.Run(specText, resume: true);
-        Assert.Equal(written, File.GetLastWriteTimeUtc(reference));
+        Assert.Empty(second.OfType<ReferenceEvent>());
+        Assert.Equal(written, File.GetLastWriteTimeUtc(file));
         Assert.Equal(steps.Select(Numbers), first.Concat(second).OfType<StepEvent>().Select(Numbers));
 
         // Without the file the reference is what the run started from, all the same.
-        File.Delete(reference);
+        File.Delete(file);
         Directory.Delete(fixture.Path($"stopped-{adapter}/checkpoints/step-00000012"), recursive: true);
         var third = RunFixture.Run(specText, resume: true);
         Assert.Equal(steps.Skip(10).Select(Numbers), third.OfType<StepEvent>().Select(Numbers));

@@ -11,7 +11,7 @@ namespace TokenMill.Web.Features.FineTuning;
 /// </summary>
 public sealed class RunHistory
 {
-    private readonly List<ChartPoint> _loss = [], _validation = [], _speed = [];
+    private readonly List<ChartPoint> _loss = [], _validation = [], _speed = [], _rewardChosen = [], _rewardRejected = [], _margin = [], _accuracy = [], _validationAccuracy = [];
     private readonly List<SampleEvent> _samples = [];
     private readonly List<CheckpointEvent> _checkpoints = [];
     private readonly List<ExportEvent> _exports = [];
@@ -22,6 +22,18 @@ public sealed class RunHistory
     public IReadOnlyList<ChartPoint> Loss => _loss;
     public IReadOnlyList<ChartPoint> Validation => _validation;
     public IReadOnlyList<ChartPoint> Speed => _speed;
+
+    /// <summary>Of preferences, by step: rewards of both answers and their difference.</summary>
+    public IReadOnlyList<ChartPoint> RewardChosen => _rewardChosen;
+    public IReadOnlyList<ChartPoint> RewardRejected => _rewardRejected;
+    public IReadOnlyList<ChartPoint> Margin => _margin;
+
+    /// <summary>Share of pairs whose chosen answer is preferred, while training and of the rows kept aside.</summary>
+    public IReadOnlyList<ChartPoint> Accuracy => _accuracy;
+    public IReadOnlyList<ChartPoint> ValidationAccuracy => _validationAccuracy;
+
+    /// <summary>How far the reference of preferences is, before the first step.</summary>
+    public ReferenceEvent? Reference { get; private set; }
     public IReadOnlyList<CheckpointEvent> Checkpoints => _checkpoints;
     public IReadOnlyList<ExportEvent> Exports => _exports;
     public IReadOnlyList<WarningEvent> Warnings => _warnings;
@@ -58,6 +70,9 @@ public sealed class RunHistory
     {
         switch (e)
         {
+            case ReferenceEvent reference:
+                Reference = reference;
+                break;
             case StartedEvent started:
                 DropAfter(started.Step);
                 Started = started;
@@ -66,9 +81,15 @@ public sealed class RunHistory
                 _loss.Add(new(step.Step, step.Loss));
                 _speed.Add(new(step.Step, step.TokensPerSecond));
                 Last = step;
+                if (step is not { RewardChosen: { } chosen, RewardRejected: { } rejected, Accuracy: { } accuracy }) break;
+                _rewardChosen.Add(new(step.Step, chosen));
+                _rewardRejected.Add(new(step.Step, rejected));
+                _margin.Add(new(step.Step, chosen - rejected));
+                _accuracy.Add(new(step.Step, accuracy));
                 break;
             case ValidationEvent validation:
                 _validation.Add(new(validation.Step, validation.Loss));
+                if (validation.Accuracy is { } preferred) _validationAccuracy.Add(new(validation.Step, preferred));
                 break;
             case SampleEvent sample:
                 _samples.Add(sample);
@@ -92,8 +113,8 @@ public sealed class RunHistory
 
     private void DropAfter(int step)
     {
-        foreach (var points in new[] { _loss, _speed }) points.RemoveAll(p => p.X > step);
-        _validation.RemoveAll(p => p.X >= step);          // an evaluation that was due there is done again
+        foreach (var points in new[] { _loss, _speed, _rewardChosen, _rewardRejected, _margin, _accuracy }) points.RemoveAll(p => p.X > step);
+        foreach (var points in new[] { _validation, _validationAccuracy }) points.RemoveAll(p => p.X >= step);          // an evaluation that was due there is done again
         _samples.RemoveAll(s => s.Step >= step);
         _checkpoints.RemoveAll(c => c.Step > step);
         if (Last?.Step > step) Last = null;

@@ -60,6 +60,7 @@ public sealed partial class RunPage
     private string Sentence => _run! switch
     {
         { State: FineTuneRunState.Queued } => _queued is null ? L["It starts in a moment"] : QueueText.Why(_queued, L, Display),
+        { State: FineTuneRunState.Starting } when _history.Reference is { } reference && reference.Done < reference.Pairs => L["Measuring both answers with the model it starts from: {0} of {1} pairs", Display.Number(reference.Done), Display.Number(reference.Pairs)],
         { State: FineTuneRunState.Starting } => L["Loading the model and preparing the data"],
         { State: FineTuneRunState.Running, RemainingSeconds: { } seconds, TotalSteps: > 0 } run => L["step {0} of {1} · {2} · about {3} left, done at {4}",
             Display.Number(run.Step), Display.Number(run.TotalSteps), Display.Percent((double)run.Step / run.TotalSteps), Display.Duration(TimeSpan.FromSeconds(seconds)), Display.Time(Time.GetUtcNow().AddSeconds(seconds))],

@@ -4,7 +4,7 @@ using TokenMill.Web.Hosting;
 
 namespace TokenMill.Web.Features.Datasets;
 
-/// <summary>One turn of a conversation, for reading.</summary>
+/// <summary>One turn of a conversation, an answer of a pair or a text, for reading.</summary>
 public sealed record RowMessage(string Role, string Text, bool IsSupervised);
 
 /// <summary>A good row as it is shown: its place among the good rows and its conversation.</summary>
@@ -21,10 +21,22 @@ public sealed class DatasetRows(DataDirectory data)
         await foreach (var line in File.ReadLinesAsync(data.Resolve(store), cancellationToken))
         {
             if (++number <= skip) continue;
-            rows.Add(new ShownRow(number, [.. JsonNode.Parse(line)!["messages"]!.AsArray().Select(m => Shown(m!))]));
+            rows.Add(new ShownRow(number, [.. Parts(JsonNode.Parse(line)!)]));
             if (rows.Count == take) break;
         }
         return rows;
+    }
+
+    /// <summary>A conversation, a prompt with both its answers, or a plain text.</summary>
+    private static IEnumerable<RowMessage> Parts(JsonNode row)
+    {
+        if (row["messages"] is JsonArray messages) return messages.Select(m => Shown(m!));
+        if (row["text"] is JsonValue text) return [new RowMessage("text", text.GetValue<string>(), true)];
+        return Turns("prompt").Select(turn => turn with { IsSupervised = false })
+            .Concat(Turns("chosen").Select(turn => turn with { Role = "chosen answer" }))
+            .Concat(Turns("rejected").Select(turn => turn with { Role = "rejected answer", IsSupervised = false }));
+
+        IEnumerable<RowMessage> Turns(string list) => (row[list] as JsonArray ?? []).Select(m => Shown(m!));
     }
 
     private static RowMessage Shown(JsonNode message)

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using TokenMill.Serving.Host;
 using TokenMill.Serving.Quantization;
 using TokenMill.Shared;
 using TokenMill.Shared.CommandLine;
@@ -13,9 +14,24 @@ internal static class QuantizeCommand
     private const int DefaultScoredTokens = 1_024;
 
     public static Command Command { get; } = new("quantize",
-        "quantize MODEL --types auto|Q8_0,Q6_K,Q4_K_M,Q4_0 --data D.jsonl [--tokens 1024] [--out DIR] [--threads N] [--json [F]] [--html F]", RunAsync);
+        "quantize MODEL --types auto|Q8_0,Q6_K,Q4_K_M,Q4_0 --data D.jsonl [--tokens 1024] [--out DIR] [--threads N] [--json [F]] [--html F] [--parent-pipe]", RunAsync);
 
     private static async Task<int> RunAsync(Arguments arguments, CancellationToken cancellationToken)
+    {
+        if (!arguments.Flag("--parent-pipe")) return await QuantizeAsync(arguments, cancellationToken);
+        using var stopping = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        _ = ParentPipe.ClosedAsync(stopping.Token).ContinueWith(_ => stopping.Cancel(), TaskScheduler.Default);
+        try
+        {
+            return await QuantizeAsync(arguments, stopping.Token);
+        }
+        catch (OperationCanceledException) when (stopping.IsCancellationRequested)
+        {
+            return CommandLineHost.Interrupted;
+        }
+    }
+
+    private static async Task<int> QuantizeAsync(Arguments arguments, CancellationToken cancellationToken)
     {
         var named = arguments.Required("--types");
         var types = named == "auto" ? [] : Types(named);

@@ -71,7 +71,7 @@ internal sealed class ServeProcess(ServeOptions options, StartReport report)
         var url = app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First();
         report.Ready(url);
 
-        var end = await Task.WhenAny(model.Ended, app.WaitForShutdownAsync(stopping.Token), ParentGoneAsync(stopping.Token));
+        var end = await Task.WhenAny(model.Ended, app.WaitForShutdownAsync(stopping.Token), options.ParentPipe ? ParentPipe.ClosedAsync(stopping.Token) : Task.Delay(Timeout.InfiniteTimeSpan, stopping.Token));
         var broken = end == model.Ended ? await model.Ended : null;
         await stopping.CancelAsync();
         await app.StopAsync(CancellationToken.None);
@@ -104,16 +104,6 @@ internal sealed class ServeProcess(ServeOptions options, StartReport report)
         model.MapRoutes(app, options.Secret);
         app.UseNotFound();
         return app;
-    }
-
-    private async Task ParentGoneAsync(CancellationToken cancellationToken)
-    {
-        if (!options.ParentPipe) await Task.Delay(Timeout.InfiniteTimeSpan, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        await using var pipe = Console.OpenStandardInput();
-        var buffer = new byte[256];
-        while (await pipe.ReadAsync(buffer, cancellationToken) > 0)
-        {
-        }
     }
 
     /// <summary>Signals are the command's affair; a chat takes Ctrl-C as the order to stop its answer, not its server.</summary>

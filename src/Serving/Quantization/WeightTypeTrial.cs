@@ -55,23 +55,16 @@ internal sealed class WeightTypeTrial(string modelPath, string dataPath, int thr
 
     private async Task<WeightTypeChoice> MeasureAsync(string fileType, IReadOnlyList<string> candidates, string folder, CancellationToken cancellationToken)
     {
-        var work = Path.Combine(cacheFolder, $"trial-{Guid.NewGuid():N}");
-        try
+        using var work = TrialFolder.Create(cacheFolder);
+        var report = await new PrecisionTrial(modelPath, dataPath, work.Path, keep: true, ScoredTokens, threads, progress).RunAsync(candidates, cancellationToken);
+        var choice = WeightTypeChoice.Of(fileType, report);
+        if (report.Variants.FirstOrDefault(v => v.Type == choice.Type)?.Path is { } made)
         {
-            var report = await new PrecisionTrial(modelPath, dataPath, work, keep: true, ScoredTokens, threads, progress).RunAsync(candidates, cancellationToken);
-            var choice = WeightTypeChoice.Of(fileType, report);
-            if (report.Variants.FirstOrDefault(v => v.Type == choice.Type)?.Path is { } made)
-            {
-                Directory.CreateDirectory(Path.GetDirectoryName(VariantPath(folder, choice.Type))!);
-                File.Move(made, VariantPath(folder, choice.Type), overwrite: true);
-            }
-            // Where the files were is of no use to anybody.
-            return choice with { Report = report with { Original = report.Original with { Path = null }, Variants = [.. report.Variants.Select(v => v with { Path = null })] } };
+            Directory.CreateDirectory(Path.GetDirectoryName(VariantPath(folder, choice.Type))!);
+            File.Move(made, VariantPath(folder, choice.Type), overwrite: true);
         }
-        finally
-        {
-            if (Directory.Exists(work)) Directory.Delete(work, recursive: true);
-        }
+        // Where the files were is of no use to anybody.
+        return choice with { Report = report with { Original = report.Original with { Path = null }, Variants = [.. report.Variants.Select(v => v with { Path = null })] } };
     }
 
     /// <summary>From the cache, or made again if somebody has emptied it.</summary>

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using TokenMill.Serving.Quantization;
 using TokenMill.Shared;
 using TokenMill.Shared.Formats.Gguf;
@@ -84,6 +85,42 @@ public sealed class WeightTypeTests(ITestOutputHelper output) : IDisposable
         PrecisionTrial.Write(Starter, model, "Q4_0", threads: 1);
         var (choice, path) = await new WeightTypeTrial(model, Installation.SampleDataset, threads: 1, _folder, _ => Assert.Fail("measured")).RunAsync(CancellationToken.None);
         Assert.Equal(("Q4_0", true, model), (choice.Type, choice.IsFileType, path));
+    }
+
+    [Fact]
+    public async Task Quantize_ParentsPipeCloses_EndsAndLeavesNothing()
+    {
+        var model = Path.Combine(_folder, "model.gguf");
+        Models.WriteExpanded(Starter, model, GgufType.F32);
+        var start = new ProcessStartInfo("dotnet", [Installation.Program("Serving"), "quantize", model, "--types", "auto", "--threads", "1", "--parent-pipe"])
+        {
+            RedirectStandardInput = true,
+            RedirectStandardError = true,
+            Environment = { ["XDG_CACHE_HOME"] = _folder },
+        };
+        using var child = Process.Start(start)!;
+        while (await child.StandardError.ReadLineAsync() is { } line && !line.StartsWith("original: ", StringComparison.Ordinal))
+        {
+            // The first progress of many is yet to come.
+        }
+        Assert.Single(Trials());
+        child.StandardInput.Close();
+        await child.WaitForExitAsync();
+        Assert.Equal(130, child.ExitCode);
+        Assert.Empty(Trials());
+
+        string[] Trials() => Directory.GetDirectories(_folder, "trial-*", SearchOption.AllDirectories);
+    }
+
+    [Fact]
+    public void TrialFolder_DeletesWhatAKilledOwnerLeft_NotWhatIsInUse()
+    {
+        var left = Directory.CreateDirectory(Path.Combine(_folder, "trial-left")).FullName;
+        File.WriteAllText(Path.Combine(left, "half.gguf"), "");
+        using (var first = TrialFolder.Create(_folder))
+        using (var second = TrialFolder.Create(_folder))
+            Assert.Equal(new[] { first.Path, second.Path }.Order(), Directory.GetDirectories(_folder).Order());
+        Assert.Empty(Directory.GetFileSystemEntries(_folder));
     }
 
     private static void AssertHolds(WeightTypeChoice choice, string path)

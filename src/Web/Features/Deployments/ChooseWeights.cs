@@ -69,7 +69,7 @@ public sealed class ChooseWeights(PlatformDatabase database, DataDirectory data,
     {
         Directory.CreateDirectory(data.WeightTypes);
         var report = ReportPath(weights);
-        List<string> words = ["quantize", data.Resolve(weights.Path), "--types", "auto", "--threads", $"{cores.ServingThreads}", "--json", report];
+        List<string> words = ["quantize", data.Resolve(weights.Path), "--types", "auto", "--threads", $"{cores.ServingThreads}", "--json", report, "--parent-pipe"];
         if (folder is not null) words.AddRange(["--out", folder]);
         await using var child = ChildProcess.Start(ChildProgram.Sibling("Serving", words) with { Priority = Priority.Serving }, time);
         await foreach (var _ in child.LinesAsync(cancellationToken))

@@ -82,13 +82,14 @@ public sealed class EngineRequest
     internal ReadOnlyMemory<int> Uncomputed(int count) => _tokens.AsMemory(ComputedTokens, count);
 
     /// <summary>Lays what may come next behind the known tokens, for <see cref="Uncomputed"/>; it is not known yet, and the next token overwrites it.</summary>
-    /// <returns>How many.</returns>
-    internal int Guess(int most)
+    /// <returns>How many: as many as pay.</returns>
+    internal int Guess(int most, GuessCosts costs)
     {
         most = Math.Min(most, MaxNewTokens - NewTokens - 1);
         var guess = Lookup.Guess(Tokens, most);                // costs nothing, so it is asked first
         _usesDraft = guess.IsEmpty;
         if (_usesDraft) guess = Draft.Take(most);
+        guess = guess[..GuessedLength.Paying(guess.Length, costs)];
         Grow(guess.Length);                                    // the guess stays where it was
         guess.CopyTo(_tokens.AsSpan(TotalTokens));
         return guess.Length;
@@ -101,11 +102,9 @@ public sealed class EngineRequest
     }
 
     /// <summary>How many of the guessed tokens were right.</summary>
-    internal void ObserveGuess(int guessed, int right)
-    {
-        if (_usesDraft) Draft.Length.Observe(guessed, right);
-        else Lookup.Observe(guessed, right);
-    }
+    internal void ObserveGuess(int guessed, int right) => GuessedLength.Observe(guessed, right);
+
+    private GuessLength GuessedLength => _usesDraft ? Draft.Length : Lookup.Length;
 
     internal void Append(int token)
     {

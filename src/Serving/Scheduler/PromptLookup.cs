@@ -9,18 +9,18 @@ internal sealed class PromptLookup
 {
     private const int NGram = 4, LongestMatch = 32;
 
-    private readonly GuessLength _length = new();
+    public GuessLength Length { get; } = new();
 
     /// <summary>Tokens that may come next, at most that many; often none.</summary>
     public ReadOnlySpan<int> Guess(ReadOnlySpan<int> tokens, int most)
     {
-        if (_length.Pauses() || most <= 0 || tokens.Length <= NGram) return [];
+        if (Length.Pauses() || most <= 0 || tokens.Length <= NGram) return [];
         var next = tokens[AfterLongestMatch(tokens)..];
-        return next[..Math.Min(next.Length, Math.Min(_length.Tokens, most))];
+        return next[..Math.Min(next.Length, Math.Min(Length.Tokens, most))];
     }
 
     /// <summary>Whether it would guess: the last tokens came before, and guessing went well lately.</summary>
-    public bool Knows(ReadOnlySpan<int> tokens) => !_length.IsPausing && tokens.Length > NGram && tokens[..^1].LastIndexOf(tokens[^NGram..]) >= 0;
+    public bool Knows(ReadOnlySpan<int> tokens) => !Length.IsPausing && tokens.Length > NGram && tokens[..^1].LastIndexOf(tokens[^NGram..]) >= 0;
 
     /// <summary>Where the text went on after the place that has most of its last tokens in common with its end: of records alike, the one being repeated.</summary>
     private static int AfterLongestMatch(ReadOnlySpan<int> tokens)
@@ -35,6 +35,4 @@ internal sealed class PromptLookup
         }
         return end;
     }
-
-    public void Observe(int guessed, int right) => _length.Observe(guessed, right);
 }

@@ -28,6 +28,7 @@ public sealed class RequestScheduler
     private readonly DraftModel? _draft;
     private readonly int _stepTokens;
     private readonly PromptChunk _chunk;
+    private readonly GuessCosts _guessCosts;
     private readonly TimeProvider _time;
     private readonly WaitingQueue _waiting = new();
     private readonly RunningSet _running = new();
@@ -52,6 +53,7 @@ public sealed class RequestScheduler
         _draft = draft;
         _stepTokens = Math.Min(options.StepTokens, executor.MaxStepTokens);
         _chunk = new PromptChunk(options, _stepTokens);
+        _guessCosts = new GuessCosts(options.GuessedStepTokens);
         Tree = new PrefixTree(executor.CapacityTokens, executor.MaxSequences, executor.SharesPrefixes);
         Adapters = new AdapterPlaces(executor);
     }
@@ -149,10 +151,11 @@ public sealed class RequestScheduler
     }
 
     /// <summary>The step was computed: the requests' consumers get their logits, and decide.</summary>
-    /// <param name="taken">How long it took, where that is known: the next ones get as many prompt tokens as the answers can bear.</param>
+    /// <param name="taken">How long it took, where that is known: the next ones get as many prompt tokens as the answers can bear, and as many guesses as pay.</param>
     public void Complete(StepPlan plan, TimeSpan? taken = null)
     {
         if (taken is { } time && plan.BoundedPromptTokens > 0) _chunk.Observe(plan.BoundedPromptTokens, time);
+        var accepted = GuessesAccepted;
         for (var i = 0; i < plan.Parts.Count; i++)
         {
             var request = plan.Requests[i];
@@ -171,6 +174,7 @@ public sealed class RequestScheduler
             for (var row = 0; row < part.RowCount && request.State == RequestState.Running; row++)
                 Decide(request, first + row, _executor.Logits(part.FirstRow + row));
         }
+        if (taken is { } spent && plan.AnswerTokens == plan.TokenCount) _guessCosts.Observe(plan.Parts.Count, plan.TokenCount, (int)(GuessesAccepted - accepted), spent);
     }
 
     /// <summary>The runner had less room than was counted: nothing was computed. What is kept goes, else the last request makes way.</summary>
@@ -189,19 +193,17 @@ public sealed class RequestScheduler
     {
         var adapter = _turns.Next(_running);
         _plan.UseAdapter(adapter);
-
         var guesses = MostGuesses(adapter);
         if (guesses > 0) _draft?.Guess(_running, adapter, guesses);
         for (var i = 0; i < _running.Count; i++)
         {
             var request = _running[i];
             if (!request.IsAnswering || !IsOfStep(request, adapter)) continue;
-            var before = _plan.TokenCount;
-            var guessed = guesses > 0 ? request.Guess(guesses) : 0;
+            var guessed = guesses > 0 ? request.Guess(guesses, _guessCosts) : 0;
             Place(request, 1, guessed);
-            guesses -= Math.Max(0, _plan.TokenCount - before - 1);
+            guesses -= guessed;
         }
-        var answers = _plan.TokenCount;
+        var answers = _plan.AnswerTokens = _plan.TokenCount;
         var bounded = answers > 0 || _running.CountOf(RequestPriority.Interactive) == 0;
         var budget = bounded ? Math.Min(_stepTokens, answers + _chunk.Tokens) : _stepTokens;
         for (var i = 0; i < _running.Count && _plan.TokenCount < budget; i++)
@@ -218,6 +220,7 @@ public sealed class RequestScheduler
         var answers = 0;
         foreach (var request in _running.Requests)
             if (request.IsAnswering && IsOfStep(request, adapter)) answers++;
+        if (!_guessCosts.Begin(answers)) return 0;
         return Math.Min(Math.Min(_options.GuessedStepTokens, _stepTokens) - answers, _executor.MaxStepRows - _options.MaxRunning - 1);
     }
 

@@ -21,8 +21,8 @@ public sealed record SchedulerOptions
     public int PromptTokensBesideAnswers { get; init; } = 128;
 
     /// <summary>
-    /// Guessed tokens are tried in a step as long as it has no more tokens of answers, guesses included, than this: a few more cost a runner
-    /// little while it mostly reads weights. 0: none are tried.
+    /// Guessed tokens are tried in a step as long as they pay (<see cref="GuessCosts"/>) and it has no more tokens of answers, guesses included,
+    /// than this. 0: none are tried.
     /// </summary>
     public int GuessedStepTokens { get; init; } = 16;
 

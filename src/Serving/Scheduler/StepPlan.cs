@@ -40,6 +40,9 @@ public sealed class StepPlan
     public int TokenCount { get; private set; }
     public int RowCount { get; private set; }
 
+    /// <summary>Tokens of answers, guessed ones included.</summary>
+    internal int AnswerTokens { get; set; }
+
     /// <summary>Tokens of prompts in a step that others wait for, answers or whoever comes next; else 0.</summary>
     internal int BoundedPromptTokens { get; set; }
 
@@ -53,7 +56,7 @@ public sealed class StepPlan
         _operations.Clear();
         _parts.Clear();
         _requests.Clear();
-        (Adapter, TokenCount, RowCount, BoundedPromptTokens) = (adapter, 0, 0, 0);
+        (Adapter, TokenCount, RowCount, AnswerTokens, BoundedPromptTokens) = (adapter, 0, 0, 0, 0);
     }
 
     internal void UseAdapter(string? adapter) => Adapter = adapter;

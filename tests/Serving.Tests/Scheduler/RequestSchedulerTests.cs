@@ -163,7 +163,7 @@ public sealed class RequestSchedulerTests(ITestOutputHelper output)
         {
             var guess = lookup.Guess(text, 8).Length;
             guessed += guess;
-            if (guess > 0) lookup.Observe(guess, right: 0);
+            if (guess > 0) lookup.Length.Observe(guess, right: 0);
         }
         Assert.InRange(guessed, 1, 25);
     }

@@ -18,7 +18,7 @@ internal sealed record SavedSequence(SavedSequence.Head About, byte[] State)
     public sealed record Head(string ModelSha256, string StateFormat, string? Adapter, string? AdapterSha256, int[] Tokens, int StateBytes);
 
     public const string ContentType = "application/octet-stream";
-    public const long MaxBytes = 1L << 30;
+    public const int MaxBytes = 1 << 30, MaxStateBytes = MaxBytes - HeadOffset - MaxHeadBytes - SHA256.HashSizeInBytes;
     private const byte Version = 1;
     private const int MaxHeadBytes = 16 << 20, HeadOffset = 12;
 

@@ -9,10 +9,10 @@ internal sealed class SequenceMoves(ServedModel model, string modelPath)
 {
     private readonly Lazy<string> _modelHash = new(() => HashOf(modelPath));
 
-    /// <exception cref="RefusedException">model-not-found, state-not-held, state-not-movable, engine-busy.</exception>
+    /// <exception cref="RefusedException">model-not-found, state-not-held, state-not-movable, state-too-large, state-not-saved, engine-busy.</exception>
     public async Task<SavedSequence> SaveAsync(int[] tokens, string? adapter, string tenant)
     {
-        var (held, state) = await model.Engine.SaveAsync(KeyOf(adapter, tenant), tokens);
+        var (held, state) = await model.Engine.SaveAsync(KeyOf(adapter, tenant), tokens, SavedSequence.MaxStateBytes);
         return new SavedSequence(new(_modelHash.Value, model.Engine.StateFormat!, adapter, AdapterHash(adapter), tokens[..held], state.Length), state);
     }
 

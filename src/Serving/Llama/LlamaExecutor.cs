@@ -159,12 +159,21 @@ internal sealed unsafe class LlamaExecutor : IModelExecutor
         };
     }
 
-    public byte[] Save(SequenceId sequence)
+    public byte[] Save(SequenceId sequence, int mostBytes)
     {
-        var state = new byte[checked((int)EngineNative.llama_state_seq_get_size(_context, sequence.Value))];
-        fixed (byte* bytes = state)
-            if (EngineNative.llama_state_seq_get_data(_context, bytes, (nuint)state.Length, sequence.Value) != (nuint)state.Length) throw new InvalidOperationException($"llama_state_seq_get_data failed: {LlamaLog.Errors()}");
-        return state;
+        var size = (long)EngineNative.llama_state_seq_get_size(_context, sequence.Value);
+        if (size > mostBytes) throw new RefusedException("state-too-large", $"keys and values of the conversation take {size:N0} bytes, at most {mostBytes:N0} can be moved", "let the other process compute the conversation");
+        try
+        {
+            var state = new byte[size];
+            fixed (byte* bytes = state)
+                if ((long)EngineNative.llama_state_seq_get_data(_context, bytes, (nuint)size, sequence.Value) == size) return state;
+        }
+        catch (OutOfMemoryException)
+        {
+            throw new RefusedException("state-not-saved", $"there is no memory for the {size:N0} bytes of the conversation", "try again when less is running, or let the other process compute the conversation");
+        }
+        throw new RefusedException("state-not-saved", $"llama.cpp does not give the conversation's state: {LlamaLog.Errors()}", "let the other process compute the conversation");
     }
 
     public bool Restore(SequenceId sequence, int tokens, ReadOnlySpan<byte> state)

@@ -60,7 +60,7 @@ internal static partial class ErrorBodies
         "adapter-exists" => StatusCodes.Status409Conflict,
         "engine-busy" => StatusCodes.Status429TooManyRequests,
         "engine-stopped" or "engine-failed" => StatusCodes.Status503ServiceUnavailable,
-        "cache-exhausted" or "adapter-unreadable" => StatusCodes.Status500InternalServerError,
+        "cache-exhausted" or "adapter-unreadable" or "state-not-saved" => StatusCodes.Status500InternalServerError,
         _ => StatusCodes.Status400BadRequest,
     };
 

@@ -79,8 +79,8 @@ public sealed class EngineLoop : IDisposable
     public string? StateFormat => _executor.StateFormat;
 
     /// <summary>The state of the longest held prefix of the tokens, and how long that is.</summary>
-    /// <exception cref="RefusedException">state-not-movable, state-not-held, engine-busy, engine-stopped.</exception>
-    public Task<(int Tokens, byte[] State)> SaveAsync(CacheKey key, int[] tokens) => Call(() => _transfer.Save(key, tokens));
+    /// <exception cref="RefusedException">state-not-movable, state-not-held, state-too-large, state-not-saved, engine-busy, engine-stopped.</exception>
+    public Task<(int Tokens, byte[] State)> SaveAsync(CacheKey key, int[] tokens, int mostBytes) => Call(() => _transfer.Save(key, tokens, mostBytes));
 
     /// <exception cref="RefusedException">state-not-movable, state-refused, context-length-exceeded, engine-busy, engine-stopped.</exception>
     public Task RestoreAsync(CacheKey key, int[] tokens, byte[] state) => Call(() =>

@@ -41,8 +41,9 @@ public interface IModelExecutor : IDisposable
     /// <summary>What a runner must have alike to restore what this one saves: its kind and version, how it lays numbers out. Null: sequences cannot be moved.</summary>
     string? StateFormat { get; }
 
-    /// <summary>Keys and values of a whole sequence.</summary>
-    byte[] Save(SequenceId sequence);
+    /// <summary>Keys and values of a whole sequence, if they take no more bytes than that.</summary>
+    /// <exception cref="RefusedException">state-too-large, state-not-saved. The sequence stays as it is.</exception>
+    byte[] Save(SequenceId sequence, int mostBytes);
 
     /// <summary>Fills an empty sequence with the saved keys and values of so many tokens, for which there is room.</summary>
     /// <returns>False: the bytes are not what they should be, or the runner found no room; the sequence is empty as before.</returns>

@@ -7,8 +7,8 @@ namespace TokenMill.Serving.Scheduler;
 internal sealed class SequenceTransfer(RequestScheduler scheduler, IModelExecutor executor)
 {
     /// <summary>The longest held prefix of the tokens.</summary>
-    /// <exception cref="RefusedException">state-not-movable, state-not-held, engine-busy.</exception>
-    public (int Tokens, byte[] State) Save(CacheKey key, ReadOnlySpan<int> tokens)
+    /// <exception cref="RefusedException">state-not-movable, state-not-held, state-too-large, state-not-saved, engine-busy.</exception>
+    public (int Tokens, byte[] State) Save(CacheKey key, ReadOnlySpan<int> tokens, int mostBytes)
     {
         RequireMovable();
         if (scheduler.Tree.Match(key, tokens).Length == 0) throw new RefusedException("state-not-held", "nothing of this conversation is in the cache", "ask for it while it is warm, or let the other process compute it");
@@ -16,7 +16,7 @@ internal sealed class SequenceTransfer(RequestScheduler scheduler, IModelExecuto
         try
         {
             scheduler.ApplyPending();
-            return (sequence.Length, executor.Save(sequence.Id));
+            return (sequence.Length, executor.Save(sequence.Id, mostBytes));
         }
         finally
         {

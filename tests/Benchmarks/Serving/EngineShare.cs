@@ -69,7 +69,7 @@ internal static class EngineShare
 
         public ReadOnlySpan<float> Logits(int row) => inner.Logits(row);
 
-        public byte[] Save(SequenceId sequence) => inner.Save(sequence);
+        public byte[] Save(SequenceId sequence, int mostBytes) => inner.Save(sequence, mostBytes);
 
         public bool Restore(SequenceId sequence, int tokens, ReadOnlySpan<byte> state) => inner.Restore(sequence, tokens, state);
 

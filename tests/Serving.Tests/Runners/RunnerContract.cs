@@ -1,6 +1,7 @@
 using TokenMill.Serving.PrefixCache;
 using TokenMill.Serving.Scheduler;
 using TokenMill.Serving.Tests.Scheduler;
+using TokenMill.Shared.Domain;
 using TokenMill.Testing;
 
 namespace TokenMill.Serving.Tests.Runners;
@@ -163,7 +164,9 @@ public abstract class RunnerContract(ITestOutputHelper output)
         driver.Fork(0, 1, 25);                                 // the one that is saved shares cells, as conversations do
         driver.Add(1, other, LogitsWanted.None);
         driver.Execute();
-        var state = runner.Save(new SequenceId(1));
+        var state = runner.Save(new SequenceId(1), int.MaxValue);
+        Assert.Equal("state-too-large", Assert.Throws<RefusedException>(() => runner.Save(new SequenceId(1), state.Length - 1)).Error.Code);
+        Assert.Equal(state, runner.Save(new SequenceId(1), state.Length));
         driver.Add(1, more, LogitsWanted.All);
         driver.Execute();
 

@@ -99,7 +99,11 @@ internal sealed class FakeExecutor(int capacityTokens, int maxSequences = 12, in
 
     public void UnloadAdapter(string adapter) => Assert.True(LoadedAdapters.Remove(adapter));
 
-    public byte[] Save(SequenceId sequence) => JsonSerializer.SerializeToUtf8Bytes(Cells(sequence));
+    public byte[] Save(SequenceId sequence, int mostBytes)
+    {
+        var state = JsonSerializer.SerializeToUtf8Bytes(Cells(sequence));
+        return state.Length <= mostBytes ? state : throw new RefusedException("state-too-large", $"{state.Length} bytes", "");
+    }
 
     public bool Restore(SequenceId sequence, int tokens, ReadOnlySpan<byte> state)
     {

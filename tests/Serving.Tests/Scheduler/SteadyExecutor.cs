@@ -30,7 +30,7 @@ internal sealed class SteadyExecutor(int vocabulary, int[] answers, int steps) :
 
     public string? StateFormat => null;
 
-    public byte[] Save(SequenceId sequence) => throw new NotSupportedException();
+    public byte[] Save(SequenceId sequence, int mostBytes) => throw new NotSupportedException();
 
     public bool Restore(SequenceId sequence, int tokens, ReadOnlySpan<byte> state) => throw new NotSupportedException();
 

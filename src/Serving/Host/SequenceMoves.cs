@@ -16,12 +16,12 @@ internal sealed class SequenceMoves(ServedModel model, string modelPath)
         return new SavedSequence(new(_modelHash.Value, model.Engine.StateFormat!, adapter, AdapterHash(adapter), tokens[..held], state.Length), state);
     }
 
-    /// <exception cref="RefusedException">state-other-model, state-other-adapter, state-other-runner, state-refused, engine-busy.</exception>
+    /// <exception cref="RefusedException">state-other-model, state-other-adapter, state-other-runner, state-refused, state-not-movable, engine-busy.</exception>
     public Task RestoreAsync(SavedSequence saved, string tenant)
     {
         var about = saved.About;
         if (about.ModelSha256 != _modelHash.Value) throw new RefusedException("state-other-model", $"the state is of a model with SHA-256 {about.ModelSha256}, this one has {_modelHash.Value}", "restore it where the same file is served");
-        if (about.StateFormat != model.Engine.StateFormat) throw new RefusedException("state-other-runner", $"the state is laid out for '{about.StateFormat}', this process needs '{model.Engine.StateFormat}'", "start both with the same --kv-type, and the same version");
+        if (model.Engine.StateFormat is { } format && about.StateFormat != format) throw new RefusedException("state-other-runner", $"the state is laid out for '{about.StateFormat}', this process needs '{format}'", "start both with the same --kv-type, and the same version");
         var adapter = model.AdapterOf(about.Adapter);
         if (about.AdapterSha256 != AdapterHash(adapter)) throw new RefusedException("state-other-adapter", $"'{about.Adapter}' is another adapter here", "restore it where the same adapter is served");
         return model.Engine.RestoreAsync(KeyOf(adapter, tenant), about.Tokens, saved.State);

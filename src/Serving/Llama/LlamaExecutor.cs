@@ -75,7 +75,7 @@ internal sealed unsafe class LlamaExecutor : IModelExecutor
         CapacityTokens = (int)EngineNative.llama_n_ctx(_context);
         // Recurrent models keep a state per sequence, not cells: nothing to share, as many sequences as run.
         SharesPrefixes = !model.IsRecurrent;
-        StateFormat = model.IsRecurrent ? null : $"llama.cpp v0.5.0, {type}";
+        StateFormat = model.IsRecurrent || model.HasSlidingWindow ? null : $"llama.cpp v0.5.0, {type}";
         MaxSequences = model.IsRecurrent ? options.MaxRunning : NativeSequenceIds;
         _memory = EngineNative.llama_get_memory(_context);
         _batch = EngineNative.llama_batch_init(MaxStepTokens, embd: 0, n_seq_max: 1);

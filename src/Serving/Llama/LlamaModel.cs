@@ -19,6 +19,7 @@ internal sealed class LlamaModel : IDisposable
         Vocabulary = LlamaVocabulary.Of(handle);
         TrainedContext = EngineNative.llama_model_n_ctx_train(handle);
         EmbeddingLength = EngineNative.llama_model_n_embd_out(handle);
+        HasSlidingWindow = EngineNative.llama_model_n_swa(handle) > 0;
         IsRecurrent = EngineNative.llama_model_is_recurrent(handle) || EngineNative.llama_model_is_hybrid(handle);
     }
 
@@ -43,6 +44,9 @@ internal sealed class LlamaModel : IDisposable
 
     /// <summary>State instead of keys and values: sequences can be neither forked nor cut.</summary>
     public bool IsRecurrent { get; }
+
+    /// <summary>Some layers see only so many tokens back, and have a cache of their own.</summary>
+    public bool HasSlidingWindow { get; }
 
     /// <summary>All weights in single precision, as models for comparison have them.</summary>
     public bool IsSinglePrecision => File.Tensors.All(t => t.Type == GgufType.F32);

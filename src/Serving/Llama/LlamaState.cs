@@ -3,7 +3,7 @@ using System.Buffers.Binary;
 namespace TokenMill.Serving.Llama;
 
 /// <summary>
-/// The head of what llama.cpp v0.5.0 saves of a sequence: a mark, the sequence's id, streams, cells, and of each cell position and sequence ids. It is checked before the
+/// The head of what llama.cpp v0.5.0 saves of a sequence in its one cache (models with a sliding window have two, and their sequences are not moved): a mark, the sequence's id, streams, cells, and of each cell position and sequence ids. It is checked before the
 /// library reads it, which finds and takes room by these numbers; the tensors after it are checked there, by type and size.
 /// </summary>
 internal static class LlamaState

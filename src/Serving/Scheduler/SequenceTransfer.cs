@@ -51,7 +51,7 @@ internal sealed class SequenceTransfer(RequestScheduler scheduler, IModelExecuto
 
     private void RequireMovable()
     {
-        if (executor.StateFormat is null) throw new RefusedException("state-not-movable", "sequences of this model cannot be moved", "let the other process compute the conversation");
+        if (executor.StateFormat is null) throw new RefusedException("state-not-movable", "conversations of a recurrent model, or of one with a sliding window, cannot be moved", "let the other process compute the conversation");
     }
 
     private static RefusedException Busy() => new(new Error("engine-busy", "running requests need the whole cache", "try again in a moment") { RetryAfter = TimeSpan.FromSeconds(1) });

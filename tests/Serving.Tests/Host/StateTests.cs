@@ -1,10 +1,12 @@
 using System.Net;
 using System.Net.Http.Headers;
+using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json.Nodes;
 using TokenMill.Serving.Host;
 using TokenMill.Serving.Llama;
 using TokenMill.Shared;
+using TokenMill.Shared.Domain;
 
 namespace TokenMill.Serving.Tests.Host;
 
@@ -63,6 +65,22 @@ public sealed class StateTests(ITestOutputHelper output)
         Assert.Equal(HttpStatusCode.OK, (await RestoreAsync(to, state)).StatusCode);
         using var unknown = await from.PostAsync("/internal/state", """{"ids":[5,6,7],"tenant":"nobody"}""");
         Assert.Equal(HttpStatusCode.NotFound, unknown.StatusCode);
+    }
+
+    /// <summary>llama.cpp writes two caches for it, of which only the first one's head would be checked.</summary>
+    [Fact]
+    public async Task ModelWithASlidingWindow_NeitherGivesNorTakesStates()
+    {
+        var path = Models.Family("gemma3");
+        using var model = Models.Load(path);
+        int[] tokens = [5, 6, 7];
+        var state = new SavedSequence(new(Convert.ToHexStringLower(SHA256.HashData(await File.ReadAllBytesAsync(path))), "any", null, null, tokens, 4), new byte[4]);
+        foreach (var move in new Func<Task>[] { () => model.Moves.SaveAsync(tokens, null, ""), () => model.Moves.RestoreAsync(state, "") })
+        {
+            var refused = await Assert.ThrowsAsync<RefusedException>(move);
+            output.WriteLine(refused.Message);
+            Assert.Equal("state-not-movable", refused.Error.Code);
+        }
     }
 
     private static Task<TestServer> StartAsync() => TestServer.StartAsync(Installation.StarterModel, new LlamaExecutorOptions { ContextTokens = 512 }, secret: Secret);

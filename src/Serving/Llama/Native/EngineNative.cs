@@ -16,6 +16,9 @@ internal static unsafe partial class EngineNative
     internal static partial int llama_model_n_ctx_train(LlamaModelHandle model);
 
     [LibraryImport("llama")]
+    internal static partial int llama_model_n_swa(LlamaModelHandle model);
+
+    [LibraryImport("llama")]
     internal static partial int llama_model_n_embd_out(LlamaModelHandle model);
 
     [LibraryImport("llama")]

@@ -16,7 +16,7 @@ internal sealed class PromptChunk(SchedulerOptions options, int mostTokens)
     public void Observe(int promptTokens, TimeSpan taken)
     {
         var fitting = promptTokens * (options.LongestGap / taken);
-        if (fitting < _tokens) _tokens = Math.Max(Math.Min(LeastTokens, _tokens), fitting);
+        if (taken > options.LongestGap) _tokens = Math.Max(Math.Min(LeastTokens, _tokens), fitting);
         else if (promptTokens >= Tokens) _tokens = Math.Min(mostTokens, Math.Min(fitting, FastestGrowth * _tokens));
     }
 }

@@ -26,4 +26,17 @@ public sealed class PromptChunkTests(ITestOutputHelper output)
         Assert.InRange(pauses.Count(p => p > 1.3), 0, 2);      // the first one, and that in which it got slow
         Assert.True(millisecondsPerToken < 0.5 ? pauses.Count < 60 : pauses.Average() > 0.8);
     }
+
+    /// <summary>A step takes its time for the answers and the weights too: a few tokens in a quick one say nothing against many.</summary>
+    [Fact]
+    public void LastFewTokensOfAPrompt_LeaveTheChunkAsItIs_UnlessThePauseWasTooLong()
+    {
+        var options = new SchedulerOptions { PromptTokensBesideAnswers = 400 };
+        var chunk = new PromptChunk(options, mostTokens: 512);
+        chunk.Observe(5, TimeSpan.FromMilliseconds(60));
+        chunk.Observe(1, options.LongestGap);
+        Assert.Equal(400, chunk.Tokens);
+        chunk.Observe(5, 1.5 * options.LongestGap);
+        Assert.InRange(chunk.Tokens, 1, 399);
+    }
 }

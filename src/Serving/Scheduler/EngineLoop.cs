@@ -61,7 +61,7 @@ public sealed class EngineLoop : IDisposable
             if (_stopping) throw Refuse(Stopped);
             // Those that would go before it: an interactive one finds room behind any number of batch requests.
             var present = EngineMetrics.Priorities.Where(p => p <= request.Priority).Sum(p => _present[(int)p]);
-            if (present >= _options.MaxWaiting + _options.MaxRunning) throw Refuse(Busy(present, Metrics.RunningUpTo(request.Priority)));
+            if (present >= _options.MaxWaiting + _options.MaxRunning) throw Refuse(Busy(request.Priority, present));
             _present[(int)request.Priority]++;
             request.SubmittedAt = _time.GetTimestamp();
             _submitted.Enqueue(request);
@@ -118,10 +118,11 @@ public sealed class EngineLoop : IDisposable
         }
     }
 
-    private Error Busy(int present, int running)
+    private Error Busy(RequestPriority priority, int present)
     {
+        var running = Metrics.RunningUpTo(priority);
         var waiting = present - running;
-        var wait = _wait.Of(waiting, running);
+        var wait = _wait.Of(priority, waiting, running);
         var seconds = Math.Ceiling(Math.Clamp(wait.TotalSeconds, 1, MostRetrySeconds));
         return new Error("engine-busy", $"{waiting} requests wait already, a new one would wait for about {Math.Max(1, wait.TotalSeconds):0} s", $"ask again in {seconds:0} s") { RetryAfter = TimeSpan.FromSeconds(seconds) };
     }
@@ -190,7 +191,7 @@ public sealed class EngineLoop : IDisposable
             promptTokens += Math.Clamp(request.PromptTokens - plan.Parts[i].Position, 0, plan.Parts[i].Tokens.Length);
             if (request.StartedAt is not null) continue;
             request.StartedAt = now;
-            _wait.Started();
+            _wait.Started(request.Priority);
             Metrics.QueueTime.Observe(_time.GetElapsedTime(request.SubmittedAt, now));
         }
         if (_executor.Execute(plan) == StepOutcome.CacheFull)
@@ -218,7 +219,7 @@ public sealed class EngineLoop : IDisposable
         lock (_gate) _present[(int)request.Priority]--;
         if (reason is not (EndReason.Stop or EndReason.Length)) return;
         Metrics.RequestLatency.Observe(_time.GetElapsedTime(request.SubmittedAt));
-        if (request.StartedAt is { } started) _wait.Ended(_time.GetElapsedTime(started));
+        if (request.StartedAt is { } started) _wait.Ended(request.Priority, _time.GetElapsedTime(started));
     }
 
     private void Publish()

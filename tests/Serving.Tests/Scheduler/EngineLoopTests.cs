@@ -128,6 +128,39 @@ public sealed class EngineLoopTests(ITestOutputHelper output)
         Assert.InRange(ratios.Count(r => r is > 0.5 and < 2), ratios.Count * 3 / 4, ratios.Count);
     }
 
+    /// <summary>Batch requests take long, since they pause; an interactive one does not wait for them.</summary>
+    [Fact]
+    public async Task QueueFull_LongBatchAnswers_DoNotLengthenTheWaitThatInteractiveRequestsAreTold()
+    {
+        var (time, secondsPerStep) = (new ManualTime(), 1_000);
+        using var step = new ManualResetEventSlim(true);
+        var executor = new FakeExecutor(10_000)
+        {
+            BeforeStep = () =>
+            {
+                step.Wait();
+                time.Pass(TimeSpan.FromSeconds(secondsPerStep));
+            },
+        };
+        using var engine = new EngineLoop(executor, new SchedulerOptions { MaxRunning = 1, MaxWaiting = 1 }, time);
+        await Answer(RequestPriority.Batch);
+        secondsPerStep = 1;
+        await Answer(RequestPriority.Interactive);
+        step.Reset();
+        foreach (var token in new[] { 1, 2 }) engine.Submit(Requests.Greedy([token], 4).Request);
+        var named = EngineMetrics.Priorities.Select(p => Assert.Throws<RefusedException>(() => engine.Submit(Requests.Greedy([3], 4, priority: p).Request)).Error.RetryAfter!.Value.TotalSeconds).ToList();
+        step.Set();
+        Assert.InRange(named[(int)RequestPriority.Interactive], 1, 4 * 3);   // four steps each, at most three such answers
+        Assert.Equal(60, named[(int)RequestPriority.Batch]);
+
+        async Task Answer(RequestPriority priority)
+        {
+            var (request, consumer) = Requests.Greedy([9], 4, priority: priority);
+            engine.Submit(request);
+            await consumer.Done.Task.WaitAsync(Patience);
+        }
+    }
+
     [Fact]
     public async Task QueueFullOfBatchWork_TakesInteractiveRequests()
     {

@@ -51,10 +51,10 @@ public sealed class EngineRequest
     /// <summary>Order of arrival: decides who waits and who is preempted.</summary>
     internal long Ticket { get; set; }
 
-    /// <summary>When the scheduler first saw it.</summary>
-    internal long QueuedAt { get; set; }
+    /// <summary>When it got further than ever before: at first when the scheduler first saw it.</summary>
+    internal long ProgressedAt { get; set; }
 
-    /// <summary>It waited too long, and goes before all others until it ends.</summary>
+    /// <summary>It got no further for too long, and goes before all others until it ends.</summary>
     internal bool IsOverdue { get; set; }
 
     /// <summary>The last round of admissions in which others were let past.</summary>
@@ -74,6 +74,7 @@ public sealed class EngineRequest
     internal DraftedTokens Draft { get; } = new();
 
     private bool _usesDraft;
+    private int _mostComputed;
 
     public ReadOnlySpan<int> Tokens => _tokens.AsSpan(0, TotalTokens);
 
@@ -93,6 +94,13 @@ public sealed class EngineRequest
         Grow(guess.Length);                                    // the guess stays where it was
         guess.CopyTo(_tokens.AsSpan(TotalTokens));
         return guess.Length;
+    }
+
+    internal void CountComputed(int tokens, long now)
+    {
+        ComputedTokens += tokens;
+        if (ComputedTokens <= _mostComputed) return;           // again, after it was preempted: no progress
+        (_mostComputed, ProgressedAt) = (ComputedTokens, now);
     }
 
     internal void CountServed(int tokens)

@@ -8,8 +8,8 @@ namespace TokenMill.Serving.Scheduler;
 /// closer under one budget of tokens; answers first (one token each, and guesses of the next ones where few answers go on), then
 /// prompts in the order of <see cref="RunningSet"/>. (Idea: vLLM V1.)
 /// <para>
-/// Invariants: a running request is preempted only for one before it in that order, the first fits alone, and the oldest of those that are
-/// kept from computing becomes overdue, which is the first, so every request ends;
+/// Invariants: a running request is preempted only for one before it in that order, the first fits alone, and of those that get no further
+/// one after another becomes overdue, which is the first, so every request ends (<see cref="StarvationGuard"/>);
 /// a batch request is in no step while an interactive one runs, unless it is overdue;
 /// a preempted request keeps its tokens and is computed again later, so no token is lost or sampled twice;
 /// all parts of a step have the same adapter, and adapters with work take turns.
@@ -34,9 +34,9 @@ public sealed class RequestScheduler
     private readonly RunningSet _running = new();
     private readonly FairShares[] _shares = [new(), new()];   // by priority
     private readonly AdapterTurns _turns = new();
+    private readonly StarvationGuard _guard;
     private readonly Dictionary<string, Action> _retired = [];
     private StepPlan _plan = new(), _otherPlan = new();       // the one being made, and the one handed out last
-    private EngineRequest? _overdue;                          // one at a time, so that priorities and fairness hold for the others even when all are late
     private long _tickets, _rounds;
 
     public RequestScheduler(IModelExecutor executor, SchedulerOptions options, TimeProvider? time = null) : this(executor, options, time, null)
@@ -54,6 +54,7 @@ public sealed class RequestScheduler
         _stepTokens = Math.Min(options.StepTokens, executor.MaxStepTokens);
         _chunk = new PromptChunk(options, _stepTokens);
         _guessCosts = new GuessCosts(options.GuessedStepTokens);
+        _guard = new StarvationGuard(options, _time);
         Tree = new PrefixTree(executor.CapacityTokens, executor.MaxSequences, executor.SharesPrefixes);
         Adapters = new AdapterPlaces(executor);
     }
@@ -93,7 +94,7 @@ public sealed class RequestScheduler
     public void Submit(EngineRequest request)
     {
         request.Ticket = ++_tickets;
-        request.QueuedAt = _time.GetTimestamp();
+        request.ProgressedAt = _time.GetTimestamp();
         request.Share = _shares[(int)request.Priority].Join(request.Key.Tenant);
         request.State = RequestState.Waiting;
         _waiting.Add(request);
@@ -105,7 +106,7 @@ public sealed class RequestScheduler
         if (request.State is RequestState.Ended or RequestState.New) return;
         _waiting.Remove(request);
         _running.Remove(request);
-        if (request == _overdue) _overdue = null;
+        _guard.Ended(request);
         _shares[(int)request.Priority].Leave(request.Share!);
         request.State = RequestState.Ended;
         Release(request);
@@ -156,11 +157,12 @@ public sealed class RequestScheduler
     {
         if (taken is { } time && plan.BoundedPromptTokens > 0) _chunk.Observe(plan.BoundedPromptTokens, time);
         var accepted = GuessesAccepted;
+        var now = _time.GetTimestamp();
         for (var i = 0; i < plan.Parts.Count; i++)
         {
             var request = plan.Requests[i];
             Tree.Extend(request.Sequence!, plan.Parts[i].Tokens.Span);
-            request.ComputedTokens += plan.Parts[i].Tokens.Length;
+            request.CountComputed(plan.Parts[i].Tokens.Length, now);
         }
         for (var i = 0; i < plan.Parts.Count; i++)
         {
@@ -284,7 +286,11 @@ public sealed class RequestScheduler
     /// </summary>
     private void Admit()
     {
-        FindOverdue();
+        if (_guard.Find(_waiting, _running) is { State: RequestState.Running } paused)
+        {
+            _running.Remove(paused);                           // and back at its new place
+            _running.Add(paused);
+        }
         _rounds++;
         var lastToOvertake = long.MaxValue;
         while (_waiting.Next(_rounds) is { } request && !_running.IsPaused(request) && request.Ticket <= lastToOvertake)
@@ -323,20 +329,6 @@ public sealed class RequestScheduler
             if (!Start(request)) break;
             _waiting.Remove(request);
         }
-    }
-
-    /// <summary>The age guard: of those that wait or pause, the oldest goes before all others once it has been here too long.</summary>
-    private void FindOverdue()
-    {
-        if (_overdue is not null) return;
-        var (waiting, paused) = (_waiting.Oldest, _running.OldestPaused);
-        var oldest = waiting is null || paused?.Ticket < waiting.Ticket ? paused : waiting;
-        if (oldest is null || _time.GetElapsedTime(oldest.QueuedAt) < _options.MaxWait) return;
-        _overdue = oldest;
-        oldest.IsOverdue = true;
-        if (oldest == waiting) return;
-        _running.Remove(oldest);                               // and back at its new place
-        _running.Add(oldest);
     }
 
     private bool Start(EngineRequest request)

@@ -19,17 +19,6 @@ internal sealed class RunningSet
     public EngineRequest Last => _requests[^1];
     public EngineRequest this[int index] => _requests[index];
 
-    public EngineRequest? OldestPaused
-    {
-        get
-        {
-            EngineRequest? oldest = null;
-            foreach (var request in _requests)
-                if (IsPaused(request) && !(request.Ticket > oldest?.Ticket)) oldest = request;
-            return oldest;
-        }
-    }
-
     public int CountOf(RequestPriority priority) => priority == RequestPriority.Interactive ? _interactive : _requests.Count - _interactive;
 
     public bool IsPaused(EngineRequest request) => request.Priority == RequestPriority.Batch && !request.IsOverdue && _interactive > 0;

@@ -8,8 +8,11 @@ public sealed record SchedulerOptions
     /// <summary>Requests that may wait; more are refused with 429. Batch requests take no interactive one's place.</summary>
     public int MaxWaiting { get; init; } = 256;
 
-    /// <summary>A request older than this that waits or pauses goes before all others, one such request at a time.</summary>
+    /// <summary>An interactive request that waits and got no further for so long goes before all others, one such request at a time.</summary>
     public TimeSpan MaxWait { get; init; } = TimeSpan.FromMinutes(1);
+
+    /// <summary>The same for a batch request, and the time between two of them that go before others: all that batch work takes from interactive requests.</summary>
+    public TimeSpan MaxBatchWait { get; init; } = TimeSpan.FromMinutes(10);
 
     /// <summary>Tokens of a step, prompt and answer tokens together.</summary>
     public int StepTokens { get; init; } = 512;

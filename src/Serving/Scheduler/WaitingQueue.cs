@@ -15,8 +15,6 @@ internal sealed class WaitingQueue
     /// <summary>To look through; a loop over it makes no garbage.</summary>
     public ReadOnlySpan<EngineRequest> Requests => CollectionsMarshal.AsSpan(_requests);
 
-    public EngineRequest? Oldest => _requests.Count > 0 ? _requests[0] : null;
-
     public int CountOf(RequestPriority priority)
     {
         var count = 0;

@@ -5,7 +5,10 @@ namespace TokenMill.Serving.Tests.Scheduler;
 /// <summary>Batch work takes what is left; whoever waits too long goes first.</summary>
 public sealed class PriorityTests(ITestOutputHelper output)
 {
-    /// <summary>Interactive requests at random times, with and without as much batch work as fits: every token of theirs is sampled in the same step.</summary>
+    /// <summary>
+    /// Interactive requests at random times, with and without as much batch work as fits, for longer than an interactive one may wait: every
+    /// token of theirs is sampled in the same step.
+    /// </summary>
     [Fact]
     public void BatchWork_DelaysNoTokenOfAnInteractiveRequest()
     {
@@ -21,8 +24,8 @@ public sealed class PriorityTests(ITestOutputHelper output)
         List<string> Run(int seed, bool withBatch)
         {
             var (random, other) = (new Random(seed), new Random(-1 - seed));
-            var executor = new FakeExecutor(random.Next(150, 400));
-            var scheduler = new RequestScheduler(executor, new SchedulerOptions { MaxRunning = random.Next(1, 5), MaxWait = TimeSpan.MaxValue });
+            var (time, executor) = (new ManualTime(), new FakeExecutor(random.Next(150, 400)));
+            var scheduler = new RequestScheduler(executor, new SchedulerOptions { MaxRunning = random.Next(1, 5) }, time);
             List<string> tokens = [];
             var step = 0;
             scheduler.Sampled += request =>
@@ -35,6 +38,7 @@ public sealed class PriorityTests(ITestOutputHelper output)
                 if (step < 300 && random.Next(30) == 0) scheduler.Submit(Requests.Greedy(Requests.Prompt(random, random.Next(1, 70)), random.Next(1, 30), tenant: $"{number++}").Request);
                 if (withBatch && step < 300 && scheduler.WaitingCount < 5) scheduler.Submit(Requests.Greedy(Requests.Prompt(other, other.Next(1, 70)), other.Next(1, 60), tenant: "batch", priority: RequestPriority.Batch).Request);
                 scheduler.Step(executor);
+                time.Pass(TimeSpan.FromSeconds(1));
             }
             preemptions += withBatch ? scheduler.Preemptions : 0;
             return tokens;
@@ -42,10 +46,10 @@ public sealed class PriorityTests(ITestOutputHelper output)
     }
 
     [Fact]
-    public void WaitedTooLong_GoesBeforeAllOthers_OneAtATime()
+    public void BatchWaitedTooLong_GoesBeforeAllOthers_OneAtATime_AndNotOneAfterAnother()
     {
         var (time, executor, random) = (new ManualTime(), new FakeExecutor(1_000), new Random(1));
-        var scheduler = new RequestScheduler(executor, new SchedulerOptions { MaxRunning = 4, MaxWait = TimeSpan.FromSeconds(100) }, time);
+        var scheduler = new RequestScheduler(executor, new SchedulerOptions { MaxRunning = 4, MaxBatchWait = TimeSpan.FromSeconds(100) }, time);
         var batch = Enumerable.Range(0, 3).Select(_ => Requests.Greedy(Requests.Prompt(random, 40), 20, tenant: "b", priority: RequestPriority.Batch)).ToList();
         List<int> ends = [];
         for (var second = 0; second < 600 && ends.Count < 3; second++)
@@ -58,9 +62,11 @@ public sealed class PriorityTests(ITestOutputHelper output)
             ends.AddRange(batch.Where(b => b.Consumer.Ends.Count > 0).Skip(ends.Count).Select(_ => second));
         }
         output.WriteLine($"the batch requests ended after {string.Join(", ", ends)} s");
-        // A place becomes free within 15 steps; then a prompt and at most 20 tokens, one after another.
+        // A place becomes free within 15 steps; then a prompt and at most 20 tokens. The next one is not due until 100 s later.
+        const int turn = 15 + 2 + 20;
         Assert.Equal(3, ends.Count);
-        Assert.InRange(ends[2], 110, 110 + 3 * (15 + 2 + 20));
+        Assert.InRange(ends[0], 110, 110 + turn);
+        for (var i = 1; i < ends.Count; i++) Assert.InRange(ends[i] - ends[i - 1], 100, 100 + turn);
         Assert.All(batch, b => Assert.Equal(Requests.Alone(executor, b.Request.Tokens[..40].ToArray(), 20), b.Consumer.Tokens));
     }
 

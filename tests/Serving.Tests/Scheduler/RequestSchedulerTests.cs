@@ -30,6 +30,7 @@ public sealed class RequestSchedulerTests(ITestOutputHelper output)
                 SharedPrefixWorthWaiting = random.Next(1, 12),
                 GuessedStepTokens = random.Next(0, 12),
                 MaxWait = TimeSpan.FromSeconds(random.Next(5, 200)),
+                MaxBatchWait = TimeSpan.FromSeconds(random.Next(5, 200)),
             };
             var time = new ManualTime();
             var scheduler = new RequestScheduler(executor, options, time);

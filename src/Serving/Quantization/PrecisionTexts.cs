@@ -72,6 +72,6 @@ internal static class PrecisionTexts
             scored++;
             length = t + 1;
         }
-        return example[..length];
+        return new EncodedExample(example.Ids[..length], example.Labels[..length]);
     }
 }

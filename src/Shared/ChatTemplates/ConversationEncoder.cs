@@ -66,7 +66,7 @@ public sealed class ConversationEncoder
             throw new RefusedException("too-many-messages", $"the conversation has {original.Count:N0} messages, at most {MaxMessages:N0} are trained in one row", "split it into several rows");
         var (prepared, guard) = Prepare(original, row["tools"] as JsonArray);
         var examples = new List<EncodedExample>();
-        var (ids, labels, weights) = (new List<int>(), new List<int>(), new List<float>());
+        var (ids, labels) = (new List<int>(), new List<int>());
         var prompts = new PromptTokens(this, guard);
         foreach (var turn in AssistantTurns(original))
         {
@@ -75,19 +75,17 @@ public sealed class ConversationEncoder
             if (!promptIds.AsSpan().StartsWith(CollectionsMarshal.AsSpan(ids))) Close();
             ids.AddRange(promptIds.AsSpan(ids.Count));
             labels.AddRange(Enumerable.Repeat(EncodedExample.Unsupervised, ids.Count - labels.Count));
-            Learn(reply, (float)Weight(original[turn]!));
+            Learn(reply, learned: !HasWeightZero(original[turn]!));
         }
         Close();
         return examples;
 
-        void Learn(string reply, float weight)
+        void Learn(string reply, bool learned)
         {
             var end = EndOfTurn(reply);
             var replyIds = Encode(reply[..end], guard);
             ids.AddRange(replyIds);
-            weights.AddRange(Enumerable.Repeat(1f, labels.Count - weights.Count));
-            weights.AddRange(Enumerable.Repeat(weight, replyIds.Length));
-            labels.AddRange(weight > 0 ? replyIds : Enumerable.Repeat(EncodedExample.Unsupervised, replyIds.Length));
+            labels.AddRange(learned ? replyIds : Enumerable.Repeat(EncodedExample.Unsupervised, replyIds.Length));
             if (end == reply.Length) return;
             ids.AddRange(Encode(reply[end..], guard));
             labels.AddRange(Enumerable.Repeat(EncodedExample.Unsupervised, ids.Count - labels.Count));
@@ -95,13 +93,10 @@ public sealed class ConversationEncoder
 
         void Close()
         {
-            weights.AddRange(Enumerable.Repeat(1f, ids.Count - weights.Count));
-            var alike = weights.Zip(labels).All(token => token.Second == EncodedExample.Unsupervised || token.First == 1);
-            var example = new EncodedExample([.. ids], [.. labels]) { Weights = alike ? null : [.. weights] };
+            var example = new EncodedExample([.. ids], [.. labels]);
             if (example.SupervisedTokens > 0) examples.Add(example);
             ids.Clear();
             labels.Clear();
-            weights.Clear();
         }
     }
 
@@ -144,12 +139,11 @@ public sealed class ConversationEncoder
     private static List<int> AssistantTurns(JsonArray messages)
     {
         var turns = Enumerable.Range(0, messages.Count).Where(i => messages[i]!["role"]?.GetValue<string>() == "assistant").ToList();
-        return turns[..(turns.FindLastIndex(i => Weight(messages[i]!) > 0) + 1)];
+        return turns[..(turns.FindLastIndex(i => !HasWeightZero(messages[i]!)) + 1)];
     }
 
-    /// <summary>0…1: how much the tokens of the message count; 1 where it does not say.</summary>
-    private static double Weight(JsonNode message) =>
-        message["weight"] is JsonValue weight && weight.GetValueKind() == JsonValueKind.Number ? double.Parse(weight.ToJsonString(), CultureInfo.InvariantCulture) : 1;
+    private static bool HasWeightZero(JsonNode message) =>
+        message["weight"] is JsonValue weight && weight.GetValueKind() == JsonValueKind.Number && double.Parse(weight.ToJsonString(), CultureInfo.InvariantCulture) == 0;
 
     /// <summary>
     /// The messages as templates expect them. If a text holds the text of a control token, a guard is put inside it: a noncharacter that stands

@@ -8,12 +8,6 @@ public readonly record struct EncodedExample(int[] Ids, int[] Labels)
 {
     public const int Unsupervised = -100;
 
-    /// <summary>How much the loss of each token counts, by its place; null where all that are learned count alike.</summary>
-    public float[]? Weights { get; init; }
-
-    /// <summary>The tokens of a range.</summary>
-    public EncodedExample this[Range range] => new(Ids[range], Labels[range]) { Weights = Weights?[range] };
-
     /// <summary>Tokens that carry a loss; the first token never does, since nothing stands before it.</summary>
     public int SupervisedTokens
     {

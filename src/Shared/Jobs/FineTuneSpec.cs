@@ -26,7 +26,7 @@ public sealed record FineTuneSpec
     /// <summary>What happens to longer examples: truncate, drop or split. Default truncate, for pre-training split. Pairs are never split but truncated.</summary>
     public Overflow? Overflow { get; init; }
 
-    /// <summary>Which answers of a conversation are learned; <c>"weight"</c> (0 to 1) on a message says how much its tokens count; 0 leaves it out in either case.</summary>
+    /// <summary>Which answers of a conversation are learned; <c>"weight": 0</c> on a message leaves it out in either case.</summary>
     public LearnedTurns TrainOn { get; init; } = LearnedTurns.All;
 
     /// <summary>NEFTune: noise on the embeddings, uniform in ±alpha/√(tokens of the example · hidden size). Usual are 5 to 15; 0 = none.</summary>

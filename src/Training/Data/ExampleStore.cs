@@ -17,7 +17,6 @@ public sealed class ExampleStore : IDisposable
     private readonly List<long> _offsets = [];              // in integers
     private readonly List<int> _rows = [];
     private readonly List<int> _lengths = [];               // tokens; negative where labels stand behind the ids
-    private readonly Dictionary<int, long> _weights = [];   // where the weights of an example stand
     private int[] _buffer = new int[BufferTokens];
     private int _buffered;
     private readonly IncrementalHash _hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
@@ -55,11 +54,6 @@ public sealed class ExampleStore : IDisposable
         _lengths.Add(plain ? ids.Length : -ids.Length);
         for (var t = 0; t < ids.Length; t++) Append(plain && labels[t] == ids[t] ? ~ids[t] : ids[t]);     // a supervised id is stored as its complement
         if (!plain) foreach (var label in labels) Append(label);
-        if (example.Weights is { } weights)
-        {
-            _weights.Add(_lengths.Count - 1, _written + _buffered);
-            foreach (var weight in weights) Append(BitConverter.SingleToInt32Bits(weight));
-        }
         Tokens += ids.Length;
         SupervisedTokens += example.SupervisedTokens;
         Longest = Math.Max(Longest, ids.Length);
@@ -82,16 +76,14 @@ public sealed class ExampleStore : IDisposable
             var length = Length(index);
             var ids = new int[plain ? length : length * 2];
             Read(ids, _offsets[index]);
-            float[]? weights = null;
-            if (_weights.TryGetValue(index, out var offset)) Read(MemoryMarshal.Cast<float, int>((weights = new float[length]).AsSpan()), offset);
-            if (!plain) return new EncodedExample(ids[..length], ids[length..]) { Weights = weights };
+            if (!plain) return new EncodedExample(ids[..length], ids[length..]);
             var labels = new int[length];
             for (var t = 0; t < length; t++)
             {
                 labels[t] = ids[t] < 0 ? ~ids[t] : EncodedExample.Unsupervised;
                 if (ids[t] < 0) ids[t] = ~ids[t];
             }
-            return new EncodedExample(ids, labels) { Weights = weights };
+            return new EncodedExample(ids, labels);
         }
     }
 
@@ -116,9 +108,9 @@ public sealed class ExampleStore : IDisposable
         _buffered = 0;
     }
 
-    private void Read(Span<int> target, long offset)
+    private void Read(int[] target, long offset)
     {
-        var bytes = MemoryMarshal.AsBytes(target);
+        var bytes = MemoryMarshal.AsBytes(target.AsSpan());
         for (var done = 0; done < bytes.Length;)
         {
             var read = RandomAccess.Read(_file, bytes[done..], offset * sizeof(int) + done);

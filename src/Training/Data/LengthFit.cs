@@ -63,6 +63,6 @@ public sealed class LengthFit(int maxLength, Overflow overflow)
     private EncodedExample Part(EncodedExample example, int start)
     {
         var end = Math.Min(example.Ids.Length, start + maxLength);
-        return example[start..end];
+        return new EncodedExample(example.Ids[start..end], example.Labels[start..end]);
     }
 }

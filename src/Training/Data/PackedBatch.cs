@@ -24,18 +24,5 @@ public sealed record PackedBatch(int[] Ids, int[] Labels, int[] Positions, int[]
     /// <summary>Tokens that carry a loss: the divisor is their sum over the whole accumulated batch, never per micro-batch.</summary>
     public int SupervisedTokens { get; } = Labels.Count(label => label != EncodedExample.Unsupervised);
 
-    /// <summary>How much the loss of each token counts (tokens); null where all count alike.</summary>
-    public float[]? Weights { get; init; }
-
-    /// <summary>Of the supervised tokens, in their order.</summary>
-    public float[] SupervisedWeights()
-    {
-        var weights = new float[SupervisedTokens];
-        var at = 0;
-        for (var t = 0; t < Tokens; t++)
-            if (Labels[t] != EncodedExample.Unsupervised) weights[at++] = Weights?[t] ?? 1;
-        return weights;
-    }
-
     public int LongestSegment { get; } = SegmentStarts.Zip(SegmentStarts.Skip(1), (start, end) => end - start).DefaultIfEmpty().Max();
 }

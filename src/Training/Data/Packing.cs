@@ -13,7 +13,6 @@ public static class Packing
         var rows = packing ? FirstFitDecreasing(examples, maxLength) : [.. Enumerable.Range(0, examples.Count).Select(i => new List<int> { i })];
         var tokens = examples.Sum(e => e.Ids.Length);
         var (ids, labels, positions) = (new int[tokens], new int[tokens], new int[tokens]);
-        var weights = examples.Any(e => e.Weights is not null) ? new float[tokens] : null;
         var segmentStarts = new List<int>(examples.Count + 1);
         var rowStarts = new List<int>(rows.Count + 1);
         var order = new List<int>(examples.Count);
@@ -24,8 +23,6 @@ public static class Packing
             foreach (var index in row)
             {
                 var (exampleIds, exampleLabels) = examples[index];
-                if (weights is not null && examples[index].Weights is { } given) given.CopyTo(weights, at);
-                else weights?.AsSpan(at, exampleIds.Length).Fill(1);
                 segmentStarts.Add(at);
                 order.Add(index);
                 exampleIds.CopyTo(ids, at);
@@ -37,7 +34,7 @@ public static class Packing
         }
         segmentStarts.Add(at);
         rowStarts.Add(at);
-        return new PackedBatch(ids, labels, positions, [.. segmentStarts], [.. rowStarts], [.. order]) { Weights = weights };
+        return new PackedBatch(ids, labels, positions, [.. segmentStarts], [.. rowStarts], [.. order]);
     }
 
     private static List<List<int>> FirstFitDecreasing(IReadOnlyList<EncodedExample> examples, int maxLength)

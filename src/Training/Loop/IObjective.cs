@@ -4,13 +4,13 @@ using TokenMill.Training.Torch;
 namespace TokenMill.Training.Loop;
 
 /// <summary>
-/// What a step minimises: a mean over the terms (supervised tokens by their weights, or pairs of answers) of the whole accumulated batch. An
+/// What a step minimises: a mean over the terms (supervised tokens, or pairs of answers) of the whole accumulated batch. An
 /// objective sees the losses of a micro-batch's supervised tokens and says how the sum of its terms changes with each of them.
 /// </summary>
 public interface IObjective
 {
     /// <summary>Terms of a micro-batch.</summary>
-    double Terms(PackedBatch batch);
+    int Terms(PackedBatch batch);
 
     /// <summary>Adds the micro-batch's terms to <paramref name="sums"/>; gives the derivative of their sum by each token's loss.</summary>
     float[] Add(PackedBatch batch, TokenLosses losses, ObjectiveSums sums);
@@ -21,9 +21,9 @@ public sealed class ObjectiveSums
 {
     public double Loss { get; set; }
 
-    /// <summary>−log p of all supervised tokens by their weights, which smoothing does not change.</summary>
+    /// <summary>−log p of all supervised tokens, which smoothing does not change.</summary>
     public double NegativeLogLikelihood { get; set; }
-    public double Terms { get; set; }
+    public int Terms { get; set; }
     public long Tokens { get; set; }
     public long CorrectTokens { get; set; }
     public PreferenceSums? Preferences { get; set; }

@@ -13,7 +13,7 @@ namespace TokenMill.Training.Loop;
 /// <param name="reference">Log-probabilities of the answers under the reference: two a pair, chosen first, in the order of the step's examples.</param>
 public sealed class PreferenceObjective(double beta, double smoothing, ReadOnlyMemory<double> reference) : IObjective
 {
-    public double Terms(PackedBatch batch) => batch.Segments / 2;
+    public int Terms(PackedBatch batch) => batch.Segments / 2;
 
     public float[] Add(PackedBatch batch, TokenLosses losses, ObjectiveSums sums)
     {

@@ -3,25 +3,20 @@ using TokenMill.Training.Torch;
 
 namespace TokenMill.Training.Loop;
 
-/// <summary>
-/// The mean loss of supervised tokens: fine-tuning on answers, pre-training on everything. With weights of messages it is
-/// Σ weight·loss / Σ weight over the tokens of the whole accumulated batch.
-/// </summary>
+/// <summary>The mean loss of supervised tokens: fine-tuning on answers, pre-training on everything.</summary>
 public sealed class SupervisedObjective : IObjective
 {
-    public double Terms(PackedBatch batch) => batch.Weights is null ? batch.SupervisedTokens : batch.SupervisedWeights().Sum(weight => (double)weight);
+    public int Terms(PackedBatch batch) => batch.SupervisedTokens;
 
     public float[] Add(PackedBatch batch, TokenLosses losses, ObjectiveSums sums)
     {
-        var weights = batch.SupervisedWeights();
-        for (var i = 0; i < weights.Length; i++)
-        {
-            sums.Loss += weights[i] * losses.Values[i];
-            sums.NegativeLogLikelihood += weights[i] * losses.NegativeLogLikelihoods[i];
-            sums.Terms += weights[i];
-        }
-        sums.Tokens += weights.Length;
+        sums.Loss += losses.Values.Sum();
+        sums.NegativeLogLikelihood += losses.NegativeLogLikelihoods.Sum();
+        sums.Terms += losses.Values.Length;
+        sums.Tokens += losses.Values.Length;
         sums.CorrectTokens += losses.Correct;
-        return weights;
+        var slopes = new float[losses.Values.Length];
+        Array.Fill(slopes, 1);
+        return slopes;
     }
 }

@@ -187,7 +187,7 @@ public sealed class TrainingRun : IDisposable
         if (_data.ValidationCount > 0)
         {
             var sums = Evaluation.Run(_setup.Model, _data, (first, count) => Objective(_reference?.OfValidation(first, count)), _maxLength, _stop.Token);
-            var loss = (IsPreference ? sums.Loss : sums.NegativeLogLikelihood) / sums.Terms;
+            var loss = IsPreference ? sums.Loss / sums.Terms : sums.NegativeLogLikelihood / sums.Tokens;
             _events.Write(new ValidationEvent(loss, (double)sums.CorrectTokens / sums.Tokens)
             {
                 RewardChosen = sums.Preferences?.RewardChosen / sums.Terms,

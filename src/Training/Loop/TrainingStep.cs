@@ -31,7 +31,7 @@ public sealed class TrainingStep(CausalModel model, AdamW optimizer, double clip
             using var scope = new TensorScope();
             var losses = model.Losses(microBatches[i], regularization with { Seed = SeededRandom.Mix(seed, (ulong)i) });
             var slopes = objective.Add(microBatches[i], losses, sums);
-            TensorPrimitives.Divide(slopes, (float)terms, slopes);
+            TensorPrimitives.Divide(slopes, terms, slopes);
             losses.Losses.Backward(slopes);
         }
         return new Outcome(sums.Loss / terms, optimizer.GradientNorm(), microBatches.Sum(batch => batch.Tokens), sums);

@@ -1,4 +1,3 @@
-using System.Buffers;
 using TokenMill.Shared.ChatTemplates;
 using TokenMill.Shared.Formats.HuggingFace;
 using TokenMill.Training.Data;
@@ -189,12 +188,9 @@ public sealed class CausalModel : IDisposable
     private Tensor Embed(int[] ids)
     {
         if (_embedding is not null) return Operators.Convert(Operators.Embedding(_embedding, Tensor.From([.. ids.Select(id => (long)id)], ids.Length)), TensorType.Float32);
-        var count = ids.Length * Config.HiddenSize;
-        var rows = ArrayPool<float>.Shared.Rent(count);             // of another size in each pass: .NET would keep megabytes of dead ones
+        var rows = new float[ids.Length * Config.HiddenSize];
         for (var i = 0; i < ids.Length; i++) _storedEmbedding!.Expand(ids[i], rows.AsSpan(i * Config.HiddenSize, Config.HiddenSize));
-        var embedded = Tensor.From(rows.AsSpan(0, count), ids.Length, Config.HiddenSize);
-        ArrayPool<float>.Shared.Return(rows);
-        return Operators.Convert(Operators.Convert(embedded, Type), TensorType.Float32);
+        return Operators.Convert(Operators.Convert(Tensor.From(rows, ids.Length, Config.HiddenSize), Type), TensorType.Float32);
     }
 
     private float[] Head(Tensor stream, Tensor delta) => FusedOperators.Logits(Hidden(stream, delta), _head, Config.Traits.LogitSoftcap).ToFloats();

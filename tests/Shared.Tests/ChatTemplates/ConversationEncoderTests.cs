@@ -130,22 +130,6 @@ public sealed partial class ConversationEncoderTests(ITestOutputHelper output)
     }
 
     [Fact]
-    public void Examples_Weights_LieOnTheTokensOfTheirMessages()
-    {
-        var encoder = Characters(new ModelChatTemplate(ChatTemplate.Parse(ChatMl), null, null), Controls);
-        var row = Row(("user", "1"), ("assistant", "first"), ("user", "2"), ("assistant", "second"), ("user", "3"), ("assistant", "third"));
-        (row["messages"]![1]!["weight"], row["messages"]![3]!["weight"]) = (0.25, 0);
-        var example = Assert.Single(encoder.Examples(row));
-        var weightOf = example.Labels.Zip(example.Weights!).Where(token => token.First != EncodedExample.Unsupervised).ToList();
-        Assert.Equal("first<|im_end|>", Read(weightOf.Where(token => token.Second == 0.25f).Select(token => token.First), Controls));
-        Assert.Equal("third<|im_end|>", Read(weightOf.Where(token => token.Second == 1).Select(token => token.First), Controls));
-        Assert.Equal(example.Ids.Length, example.Weights!.Length);
-
-        row["messages"]![1]!["weight"] = 1;
-        Assert.Null(Assert.Single(encoder.Examples(row)).Weights);
-    }
-
-    [Fact]
     public void Prompt_BeforeATurn_IsWhatTheExampleBeginsWith()
     {
         var encoder = Characters(new ModelChatTemplate(ChatTemplate.Parse(ChatMl), null, null), Controls);

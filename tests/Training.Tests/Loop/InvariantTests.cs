@@ -21,19 +21,17 @@ public sealed class InvariantTests(RunFixture fixture, ITestOutputHelper output)
     [InlineData("sft", "none")]
     [InlineData("dpo", "lora")]
     [InlineData("pretrain", "lora")]
-    [InlineData("sft", "lora", true)]
-    public void Loss_DoesNotDependOnHowTheBatchIsDividedOrPacked(string method, string adapter, bool weighted = false)
+    public void Loss_DoesNotDependOnHowTheBatchIsDividedOrPacked(string method, string adapter)
     {
         List<StepEvent>? expected = null;
         double worstLoss = 0, worstNorm = 0;
         foreach (var (batchSize, accumulation, packing) in Divisions)
         {
-            var steps = RunFixture.Run(fixture.Spec($"{method}-{adapter}-{weighted}-{batchSize}-{accumulation}-{packing}", spec =>
+            var steps = RunFixture.Run(fixture.Spec($"{method}-{adapter}-{batchSize}-{accumulation}-{packing}", spec =>
             {
                 (spec["method"], spec["adapter"]!["type"], spec["max_steps"], spec["export"]) = (method, adapter, 3, new JsonArray());
                 (spec["batch_size"], spec["accumulation"], spec["packing"]) = (batchSize, accumulation, packing);
                 if (method == "dpo") spec["data"]![0]!["path"] = Pairs();
-                if (weighted) spec["data"]![0]!["path"] = fixture.File("weighted.jsonl", Enumerable.Range(1, 16).Select(i => TwoTurns(i, 1.0 / i, i % 3 == 0 ? 0 : 1)));
                 if (adapter == "none") spec["optimizer"]!["learning_rate"] = 1e-3;
             })).OfType<StepEvent>().ToList();
             expected ??= steps;
@@ -46,37 +44,6 @@ public sealed class InvariantTests(RunFixture fixture, ITestOutputHelper output)
         }
         output.WriteLine($"{method} {adapter}: worst loss {worstLoss:E1}, gradient norm {worstNorm:E1} relative over {Divisions.Length} divisions");
         Assert.True(worstLoss < 1e-5 && worstNorm < 1e-5);
-    }
-
-    /// <summary>The loss of a batch is Σ weight·loss / Σ weight over its tokens: from the losses of each turn alone it can be computed by hand.</summary>
-    [Fact]
-    public void Loss_WithWeights_IsTheWeightedMeanOverTheWholeBatch()
-    {
-        (double Loss, int Tokens) Run(string name, double[] weights, int accumulation = 1)
-        {
-            var rows = new[] { TwoTurns(3, weights[0], weights[1]), TwoTurns(8, weights[2], weights[3]) };
-            var events = RunFixture.Run(fixture.Spec($"weights-{name}", spec =>
-            {
-                (spec["data"]![0]!["path"], spec["max_steps"], spec["export"]) = (fixture.File($"{name}.jsonl", rows.Where((_, i) => weights[2 * i] + weights[2 * i + 1] > 0)), 1, new JsonArray());
-                (spec["batch_size"], spec["accumulation"]) = (2 / accumulation, accumulation);
-                spec["validation"] = new JsonObject { ["path"] = fixture.Path($"{name}.jsonl") };
-            }));
-            var step = events.OfType<StepEvent>().Single();
-            Assert.Equal(step.Loss, events.OfType<ValidationEvent>().First().Loss, 1e-5);         // before the step, of the same rows
-            return (step.Loss, (int)step.SupervisedTokens);
-        }
-        var alone = Enumerable.Range(0, 4).Select(turn => Run($"turn-{turn}", [.. Enumerable.Range(0, 4).Select(i => i == turn ? 1.0 : 0)])).ToList();
-        foreach (var weights in new double[][] { [0.25, 1, 0.5, 0.125], [0.3, 0.3, 0.3, 0.3], [1, 0, 0.01, 0] })
-        {
-            var byHand = weights.Zip(alone, (w, turn) => w * turn.Tokens * turn.Loss).Sum() / weights.Zip(alone, (w, turn) => w * turn.Tokens).Sum();
-            foreach (var accumulation in new[] { 1, 2 })
-            {
-                var (loss, tokens) = Run($"{weights[0]}-{accumulation}", weights, accumulation);
-                output.WriteLine($"[{string.Join(", ", weights)}]: {loss:F6}, by hand {byHand:F6}");
-                Assert.Equal(byHand, loss, 1e-5);
-                Assert.Equal(weights.Zip(alone, (w, turn) => w > 0 ? turn.Tokens : 0).Sum(), tokens);
-            }
-        }
     }
 
     [Theory]
@@ -164,15 +131,6 @@ public sealed class InvariantTests(RunFixture fixture, ITestOutputHelper output)
         output.WriteLine($"{optimizer}: moved by {moved / rate:F1} rates in {steps} steps");
         Assert.InRange(moved, 0.2 * steps * rate, steps * rate);
     }
-
-    private static string TwoTurns(int i, double first, double second) => JsonSerializer.Serialize(new
-    {
-        messages = new object[]
-        {
-            new { role = "user", content = $"What is {i} plus {i}?" }, new { role = "assistant", content = $"{i} and {i} make {2 * i}.", weight = first },
-            new { role = "user", content = "And once more?" }, new { role = "assistant", content = $"That makes {3 * i}" + string.Concat(Enumerable.Repeat(", really", i)), weight = second },
-        },
-    });
 
     private string Pairs() => fixture.File("pairs.jsonl", Enumerable.Range(1, 24).Select(i => JsonSerializer.Serialize(new
     {

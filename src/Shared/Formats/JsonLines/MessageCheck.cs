@@ -143,8 +143,8 @@ internal sealed class MessageCheck(ContentCheck content, ToolCheck tools, RowTex
             findings.Warn(field, "weight-ignored", "weight counts on assistant messages only; remove it");
             return true;
         }
-        if (value.ValueKind == JsonValueKind.Number && value.TryGetDouble(out var weight) && weight is >= 0 and <= 1) return weight > 0;
-        findings.Error(field, "invalid-weight", $"weight is a number from 0 to 1, not {Shorten(value.GetRawText())}; write 0 to read the message without learning it, 1 to learn it in full; only the ratio of weights counts");
+        if (value.ValueKind == JsonValueKind.Number && value.TryGetDouble(out var weight) && weight is 0 or 1) return weight == 1;
+        findings.Error(field, "invalid-weight", $"weight is the number 0 or 1, not {Shorten(value.GetRawText())}; write 0 to read the message without learning it, else 1");
         return true;
     }
 

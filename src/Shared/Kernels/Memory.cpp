@@ -14,7 +14,7 @@ namespace {
 constexpr size_t Alignment = 64;
 constexpr size_t Smallest = 64 << 10;           // below this the C library is as good
 constexpr size_t HugePage = 2 << 20, Growth = 64 << 20;
-constexpr size_t AddressSpace = size_t{1} << 40;        // reserved, not used: more than any machine here has memory
+constexpr size_t MostAddressSpace = size_t{1} << 42;    // reserved, not used: less where a limit (ulimit -v) forbids it
 
 size_t round_up(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
 
@@ -67,10 +67,14 @@ private:
     // before it does not leave their memory behind as holes that it does not fit.
     void grow(size_t bytes) {
         if (!end_) {
-            void* reserved = mmap(nullptr, AddressSpace, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-            if (reserved == MAP_FAILED) throw std::bad_alloc();
+            size_t space = MostAddressSpace;
+            void* reserved;
+            while ((reserved = mmap(nullptr, space, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)) == MAP_FAILED) {
+                if (space <= bytes) throw std::bad_alloc();
+                space /= 2;
+            }
             end_ = round_up(reinterpret_cast<uintptr_t>(reserved), HugePage);
-            last_ = reinterpret_cast<uintptr_t>(reserved) + AddressSpace;
+            last_ = reinterpret_cast<uintptr_t>(reserved) + space;
         }
         const auto tail = free_.empty() ? free_.end() : std::prev(free_.end());
         const size_t have = tail != free_.end() && tail->first + tail->second == end_ ? tail->second : 0;

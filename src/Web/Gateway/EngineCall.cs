@@ -7,18 +7,19 @@ namespace TokenMill.Web.Gateway;
 public sealed class EngineCall : IAsyncDisposable
 {
     private const string RequestIdHeader = "x-request-id";
-    private static readonly TimeSpan LastWordsTimeout = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan LastWordsTimeout = TimeSpan.FromSeconds(10);         // a step of a large model may take seconds
 
     private readonly HttpClient _engine;
     private readonly HttpRequestMessage _request;
     private readonly string _requestId;
+    private readonly CancellationToken _caller;
     private readonly CancellationTokenSource _abandoned = new();
     private readonly CancellationTokenRegistration _whenCallerGoes;
     private Task _ending = Task.CompletedTask;
 
     public EngineCall(HttpClient engine, string path, HttpContent body, string requestId, CancellationToken caller)
     {
-        (_engine, _requestId) = (engine, requestId);
+        (_engine, _requestId, _caller) = (engine, requestId, caller);
         _request = new HttpRequestMessage(HttpMethod.Post, path) { Content = body };
         _request.Headers.Add(RequestIdHeader, requestId);
         _whenCallerGoes = caller.Register(() => _ending = EndAsync());
@@ -26,7 +27,12 @@ public sealed class EngineCall : IAsyncDisposable
 
     public CancellationToken Abandoned => _abandoned.Token;
 
-    public Task<HttpResponseMessage> SendAsync() => _engine.SendAsync(_request, HttpCompletionOption.ResponseHeadersRead, Abandoned);
+    /// <exception cref="OperationCanceledException">The caller has gone already, or the engine was abandoned.</exception>
+    public Task<HttpResponseMessage> SendAsync()
+    {
+        _caller.ThrowIfCancellationRequested();
+        return _engine.SendAsync(_request, HttpCompletionOption.ResponseHeadersRead, Abandoned);
+    }
 
     public async ValueTask DisposeAsync()
     {
@@ -41,12 +47,12 @@ public sealed class EngineCall : IAsyncDisposable
         _abandoned.CancelAfter(LastWordsTimeout);
         try
         {
+            // Not found: it has just ended by itself, and its last words are on their way.
             using var response = await _engine.PostAsJsonAsync("/internal/end", new { request_id = _requestId }, Abandoned);
-            if (!response.IsSuccessStatusCode) await _abandoned.CancelAsync();       // it has ended, or has not begun
         }
-        catch (Exception e) when (e is HttpRequestException or OperationCanceledException)
+        catch (Exception e) when (e is HttpRequestException or OperationCanceledException or ObjectDisposedException)
         {
-            await _abandoned.CancelAsync();                    // the engine does not listen
+            await _abandoned.CancelAsync();                    // the engine does not listen, or is gone
         }
     }
 }

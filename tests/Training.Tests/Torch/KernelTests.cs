@@ -126,8 +126,10 @@ public sealed class KernelTests(ITestOutputHelper output) : IDisposable
     }
 
     [Theory]
-    [InlineData("avx2", 1)]
+    [InlineData("baseline", 1)]
     [InlineData("avx2", 5)]
+    [InlineData("avx512", 1)]
+    [InlineData("avx512", 5)]
     [InlineData("libtorch", 1)]
     [InlineData("libtorch", 5)]
     public void CachedAttention_InPieces_EqualsAttentionAtOnce(string level, int piece)
@@ -217,7 +219,7 @@ public sealed class KernelTests(ITestOutputHelper output) : IDisposable
     }
 
     public static TheoryData<string, TensorType, bool, double, float> Heads => new(
-        from level in new[] { "baseline", "avx512", "libtorch" }
+        from level in new[] { "baseline", "avx2", "avx512", "libtorch" }
         from head in new (TensorType Type, bool Trained, double Smoothing, float Softcap)[]
         {
             (TensorType.Float32, true, 0, 0), (TensorType.Float32, true, 0.1, 0.8f), (TensorType.Float32, false, 0.3, 0),

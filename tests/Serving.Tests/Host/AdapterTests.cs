@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Http.Json;
+using System.Text;
 using System.Text.Json.Nodes;
 using TokenMill.Serving.Host;
 using TokenMill.Serving.Llama;
@@ -56,17 +57,19 @@ public sealed class AdapterTests : IDisposable
         Assert.Equal(HttpStatusCode.OK, await AddAsync(server, "tuned", first));
         Assert.Equal(HttpStatusCode.Conflict, await AddAsync(server, "tuned", second));
         Assert.Equal(["starter", "tuned"], (await server.Client.GetFromJsonAsync<JsonNode>("/v1/models"))!["data"]!.AsArray().Select(m => m!["id"]!.ToString()));
-        var whole = await AnswerAsync(server, "tuned", 400);
+        var whole = await AnswerAsync(server, "tuned", 900);
 
-        var running = AnswerAsync(server, "tuned", 400);
-        await server.WaitForAsync("num_requests_running", n => n == 1);
+        // So many tokens that it goes on when its first one is here.
+        using var stream = await server.PostAsync("/v1/completions", Request("tuned", 900, stream: true));
+        using var events = new StreamReader(await stream.Content.ReadAsStreamAsync());
+        var begun = await TextAsync(events, most: 1);
         using (var removed = await server.Client.DeleteAsync("/internal/adapters/tuned")) Assert.Equal(HttpStatusCode.OK, removed.StatusCode);
         Assert.Equal(HttpStatusCode.NotFound, await StatusAsync(server, "tuned"));
 
         // The name is free at once: another adapter under it finds nothing of the first one's.
         Assert.Equal(HttpStatusCode.OK, await AddAsync(server, "tuned", second));
         var other = await AnswerAsync(server, "tuned", 40);
-        Assert.Equal(whole, await running);
+        Assert.Equal(whole, begun + await TextAsync(events));
         Assert.NotEqual(whole[..20], other[..20]);
         Assert.Equal(other, await AnswerAsync(server, "tuned", 40));
         await server.WaitForAsync("adapters_loaded", n => n == 1);
@@ -134,7 +137,20 @@ public sealed class AdapterTests : IDisposable
     private static async Task<string> AnswerAsync(TestServer server, string model, int tokens = 24) =>
         (await server.PostJsonAsync("/v1/completions", Request(model, tokens)))["choices"]![0]!["text"]!.ToString();
 
-    private static string Request(string model, int tokens) => $$"""{"model":"{{model}}","prompt":"Tell me a story about a fox and the sea.","max_tokens":{{tokens}},"temperature":0,"ignore_eos":true}""";
+    private static string Request(string model, int tokens, bool stream = false) => $$"""{"model":"{{model}}","prompt":"Tell me a story about a fox and the sea.","max_tokens":{{tokens}},"temperature":0,"ignore_eos":true,"stream":{{(stream ? "true" : "false")}}}""";
+
+    /// <summary>What the next events of a stream say, to its end or so many of them.</summary>
+    private static async Task<string> TextAsync(StreamReader events, int most = int.MaxValue)
+    {
+        var text = new StringBuilder();
+        for (var count = 0; count < most && await events.ReadLineAsync() is { } line && line != "data: [DONE]";)
+        {
+            if (line.Length == 0) continue;
+            text.Append(JsonNode.Parse(line["data: ".Length..])!["choices"]![0]!["text"]!.ToString());
+            count++;
+        }
+        return text.ToString();
+    }
 
     /// <summary>An adapter for every matrix of the built-in model's layers, with random numbers; or one that is wrong in one way.</summary>
     private string Write(string name, int seed, GgufType type = GgufType.F32, int otherRank = 4, int wider = 0)

@@ -1,9 +1,11 @@
 using System.Net;
 using System.Net.Http.Json;
+using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json.Nodes;
 using TokenMill.Serving.Host;
 using TokenMill.Serving.Llama;
+using TokenMill.Serving.Sampling;
 using TokenMill.Shared.Formats.Gguf;
 using TokenMill.Testing;
 
@@ -75,6 +77,26 @@ public sealed class AdapterTests : IDisposable
         await server.WaitForAsync("adapters_loaded", n => n == 1);
         using var gone = await server.Client.DeleteAsync("/internal/adapters/other");
         Assert.Equal(HttpStatusCode.NotFound, gone.StatusCode);
+    }
+
+    /// <summary>The engine saves what the first adapter computed; before it is done, another one has the name.</summary>
+    [Fact]
+    public async Task SavedConversation_OfAnAdapterThatIsReplacedMeanwhile_NamesTheOneThatComputedIt()
+    {
+        var (first, second) = (Write("first.gguf", seed: 1), Write("second.gguf", seed: 2));
+        using var model = Models.Load(Model, new LlamaExecutorOptions { ContextTokens = 512 }, new NamedAdapter("tuned", first));
+        var tokens = model.Vocabulary.Tokenize("Tell me a story about a fox and the sea.", addSpecial: true);
+        var generation = new TextGeneration(model.Vocabulary, new GenerationOptions { IgnoresEndOfTurn = true });
+        using (model.Start(tokens, 1, "tuned", "", generation, CancellationToken.None)) await generation.Ended;
+
+        using var goesOn = new ManualResetEventSlim();
+        var held = model.Engine.Call(() => { goesOn.Wait(); return true; });
+        var saving = model.Moves.SaveAsync(tokens, "tuned", "");
+        model.RemoveAdapter("tuned");
+        model.AddAdapter(new NamedAdapter("tuned", second));
+        goesOn.Set();
+        await held;
+        Assert.Equal(Convert.ToHexStringLower(SHA256.HashData(await File.ReadAllBytesAsync(first))), (await saving).About.AdapterSha256);
     }
 
     [Fact]

@@ -28,9 +28,23 @@ public sealed class SoakTests(ITestOutputHelper output)
     private async Task SoakAsync(TimeSpan duration, int mostGrowthMiB)
     {
         var (model, adapter) = (Models.Family("llama-tied"), Models.Family("llama-tied", "lora/adapter_final.gguf"));
-        using var server = Process.Start(new ProcessStartInfo("dotnet",
+        var start = new ProcessStartInfo("dotnet",
             [Installation.Program("Serving"), "serve", model, "--adapter", $"tuned={adapter}", "--port", "0", "--threads", "1", "--context", "512", "--parallel", "8", "--parent-pipe"])
-            { RedirectStandardInput = true, RedirectStandardOutput = true })!;
+            { RedirectStandardInput = true, RedirectStandardOutput = true };
+        start.Environment["DOTNET_GCgen0size"] = "400000";         // 4 MB (hexadecimal), else .NET's heap grows with the processor's cache
+        using var server = Process.Start(start)!;
+        try
+        {
+            await SoakAsync(server, model, duration, mostGrowthMiB);
+        }
+        finally
+        {
+            server.Kill(entireProcessTree: true);
+        }
+    }
+
+    private async Task SoakAsync(Process server, string model, TimeSpan duration, int mostGrowthMiB)
+    {
         var address = await AddressAsync(server);
         using var watcher = new HttpClient { BaseAddress = address };
         await MetricAsync(watcher, "num_requests_running");        // its connection counts before and after

@@ -194,7 +194,7 @@ public abstract class RunnerContract(ITestOutputHelper output)
         var random = new Random(8);
         var scheduler = new RequestScheduler(runner, new SchedulerOptions { MaxRunning = 6, StepTokens = 48 });
         var system = Tokens(runner, random, 40);
-        var all = Enumerable.Range(0, 12).Select(i =>
+        var all = Enumerable.Range(0, 8).Select(i =>
         {
             var adapter = i % 4 == 3 ? Adapter : null;
             return Requests.Greedy([.. i % 2 == 0 ? system : [], .. Tokens(runner, random, 20 + 6 * i)], 24, adapter, priority: (RequestPriority)(i % 3 / 2));
@@ -202,6 +202,7 @@ public abstract class RunnerContract(ITestOutputHelper output)
         foreach (var (request, _) in all) scheduler.Submit(request);
         while (scheduler.Step(runner)) { }
         output.WriteLine($"{scheduler.Preemptions} preemptions, {scheduler.PrefixTokensFound} of {scheduler.PrefixTokensAsked} tokens found");
+        Assert.True(scheduler.Preemptions > 0 && scheduler.PrefixTokensFound > 0, "too little load to prove anything");
 
         var worst = 0.0;
         foreach (var (request, consumer) in all)

@@ -14,7 +14,7 @@ internal static class QuantizeCommand
     private const int DefaultScoredTokens = 1_024;
 
     public static Command Command { get; } = new("quantize",
-        "quantize MODEL --types auto|Q8_0,Q6_K,Q4_K_M,Q4_0 --data D.jsonl [--tokens 1024] [--out DIR] [--threads N] [--json [F]] [--html F] [--parent-pipe]", RunAsync);
+        "quantize MODEL --types auto|Q8_0,Q6_K,Q4_K_M,Q4_0 --data D.jsonl [--tokens 1024] [--out DIR] [--cache DIR] [--threads N] [--json [F]] [--html F] [--parent-pipe]", RunAsync);
 
     private static async Task<int> RunAsync(Arguments arguments, CancellationToken cancellationToken)
     {
@@ -40,6 +40,7 @@ internal static class QuantizeCommand
         var threads = arguments.Int("--threads") ?? Environment.ProcessorCount;
         if (tokens < 1 || threads < 1) throw new UsageException("--tokens and --threads are at least 1");
         var folder = arguments.Option("--out");
+        var cache = arguments.Option("--cache") ?? WeightTypeTrial.CacheFolder;
         var html = arguments.Option("--html");
         var given = arguments.Positional("MODEL");
         var json = arguments.Json();
@@ -47,7 +48,7 @@ internal static class QuantizeCommand
 
         var path = await ModelPath.ResolveAsync(given, cancellationToken);
         ModelPath.Require(path);
-        if (types.Length == 0) return await ChooseAsync(new WeightTypeTrial(path, data, threads, Installation.Cache, Console.Error.WriteLine), folder, json, cancellationToken);
+        if (types.Length == 0) return await ChooseAsync(new WeightTypeTrial(path, data, threads, cache, Console.Error.WriteLine), path, folder, json, cancellationToken);
         var temporary = folder is null ? Directory.CreateTempSubdirectory("tokenmill-quantize-").FullName : null;
         try
         {
@@ -65,15 +66,15 @@ internal static class QuantizeCommand
     }
 
     /// <summary>The type that serves the model best on this machine, and with a folder the file of that type.</summary>
-    private static async Task<int> ChooseAsync(WeightTypeTrial trial, string? folder, string? json, CancellationToken cancellationToken)
+    private static async Task<int> ChooseAsync(WeightTypeTrial trial, string path, string? folder, string? json, CancellationToken cancellationToken)
     {
-        var (choice, path) = await trial.RunAsync(cancellationToken);
+        var choice = await trial.ChooseAsync(cancellationToken);
         string? kept = null;
         if (folder is not null && !choice.IsFileType)
         {
             Directory.CreateDirectory(folder);
             kept = Path.Combine(folder, $"{Path.GetFileNameWithoutExtension(path)}-{choice.Type}.gguf");
-            File.Copy(path, kept, overwrite: true);
+            trial.Write(choice, kept);
         }
         var result = new { choice.FileType, choice.Type, choice.Gain, choice.Why, choice.Report, Path = kept };
         if (!string.IsNullOrEmpty(json)) Write(json, JsonSerializer.Serialize(result, Json.Indented));

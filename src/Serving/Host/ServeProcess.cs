@@ -49,11 +49,11 @@ internal sealed class ServeProcess(ServeOptions options, StartReport report)
     {
         ModelPath.Require(options.ModelPath);
         if (ServedEmbeddings.IsFor(options.ModelPath)) throw new RefusedException("type-not-measurable", "an embedding model writes no text whose speed could be measured", "leave out --type");
-        var trial = new WeightTypeTrial(options.ModelPath, Installation.SampleDataset, options.Executor.Threads, Installation.Cache, Console.Error.WriteLine);
-        var (choice, path) = await trial.RunAsync(cancellationToken);
+        var trial = new WeightTypeTrial(options.ModelPath, Installation.SampleDataset, options.Executor.Threads, WeightTypeTrial.CacheFolder, Console.Error.WriteLine);
+        var choice = await trial.ChooseAsync(cancellationToken);
         report.Chose(choice);
         if (!choice.IsFileType) Console.Error.WriteLine($"weights: to keep them as a file: ./run quantize {options.ModelPath} --types {choice.Type} --data {Installation.SampleDataset} --out DIR");
-        return path;
+        return trial.Weights(choice);
     }
 
     private async Task ServeAsync(IServed model, CancellationToken cancellationToken)

@@ -10,33 +10,51 @@ using TokenMill.Shared.Llama;
 namespace TokenMill.Serving.Quantization;
 
 /// <summary>
-/// Finds the type of weights that serves a model best on this machine, by making the candidates and measuring them beside the file itself.
-/// What was found is remembered by machine, threads and content of the file, and so is the variant that was chosen: the next start takes a moment.
+/// Finds the type of weights that serves a model best on this machine, by making the candidates one after the other and measuring them beside the file itself.
+/// What was found is remembered by machine, threads and content of the file: the next start takes a moment.
 /// </summary>
-internal sealed class WeightTypeTrial(string modelPath, string dataPath, int threads, string cacheFolder, Action<string> progress)
+/// <param name="folder">Where that is remembered, and where the candidates are made meanwhile.</param>
+internal sealed class WeightTypeTrial(string modelPath, string dataPath, int threads, string folder, Action<string> progress)
 {
     private const int ScoredTokens = 512;
 
     /// <summary>What llama.cpp rearranges for wide vector units when it loads: for the others there is nothing to win.</summary>
     private static readonly string[] Candidates = ["Q8_0", "Q4_0"];
 
-    /// <returns>The choice, and the file that holds those weights: the given one, or a variant in the cache folder.</returns>
-    public async Task<(WeightTypeChoice Choice, string Path)> RunAsync(CancellationToken cancellationToken)
+    private string? _hash;
+
+    /// <summary>The user's own.</summary>
+    public static string CacheFolder => Path.Combine(Installation.Cache, "weight-types");
+
+    public async Task<WeightTypeChoice> ChooseAsync(CancellationToken cancellationToken)
     {
         var (fileType, candidates) = Look();
-        if (candidates.Count == 0) return (new WeightTypeChoice(fileType, fileType, 1, $"the file's {fileType} is as fast as any", null), modelPath);
+        if (candidates.Count == 0) return new WeightTypeChoice(fileType, fileType, 1, $"the file's {fileType} is as fast as any", null);
 
-        var hash = Hash();
         CpuPlugin.Load();
-        var machine = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes($"{CpuPlugin.Fingerprint} {threads} {hash}")));
-        var (folder, known) = (Path.Combine(cacheFolder, "variants", hash), Path.Combine(cacheFolder, "weight-types", $"{machine}.json"));
-        var choice = Read(known);
-        if (choice is null)
-        {
-            choice = await MeasureAsync(fileType, candidates, folder, cancellationToken);
-            AtomicFile.Write(known, stream => stream.Write(Encoding.UTF8.GetBytes(Json.Serialize(choice))));
-        }
-        return (choice, choice.IsFileType ? modelPath : Variant(folder, choice.Type));
+        var machine = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes($"{CpuPlugin.Fingerprint} {threads} {Hash()}")));
+        var known = Path.Combine(folder, $"{machine}.json");
+        if (Read(known) is { } remembered) return remembered;
+        var choice = await MeasureAsync(fileType, candidates, cancellationToken);
+        AtomicFile.Write(known, stream => stream.Write(Encoding.UTF8.GetBytes(Json.Serialize(choice))));
+        return choice;
+    }
+
+    /// <summary>The file, or the variant of the chosen type: from the folder, or made again if somebody has emptied it.</summary>
+    public string Weights(WeightTypeChoice choice)
+    {
+        if (choice.IsFileType) return modelPath;
+        var path = Path.Combine(folder, "variants", Hash(), choice.Type, Path.GetFileName(modelPath));      // a model is called by its file's name
+        if (File.Exists(path)) return path;
+        Directory.CreateDirectory(Path.GetDirectoryName(path)!);
+        Write(choice, path);
+        return path;
+    }
+
+    public void Write(WeightTypeChoice choice, string path)
+    {
+        progress($"{choice.Type}: writing");
+        PrecisionTrial.Write(modelPath, path, choice.Type, threads);
     }
 
     /// <summary>The type of most of the file's weights, and what may be better: never fewer bits made from few, nor more bits from what has lost them already.</summary>
@@ -53,38 +71,18 @@ internal sealed class WeightTypeTrial(string modelPath, string dataPath, int thr
         });
     }
 
-    private async Task<WeightTypeChoice> MeasureAsync(string fileType, IReadOnlyList<string> candidates, string folder, CancellationToken cancellationToken)
+    private async Task<WeightTypeChoice> MeasureAsync(string fileType, IReadOnlyList<string> candidates, CancellationToken cancellationToken)
     {
-        using var work = TrialFolder.Create(cacheFolder);
-        var report = await new PrecisionTrial(modelPath, dataPath, work.Path, keep: true, ScoredTokens, threads, progress).RunAsync(candidates, cancellationToken);
-        var choice = WeightTypeChoice.Of(fileType, report);
-        if (report.Variants.FirstOrDefault(v => v.Type == choice.Type)?.Path is { } made)
-        {
-            Directory.CreateDirectory(Path.GetDirectoryName(VariantPath(folder, choice.Type))!);
-            File.Move(made, VariantPath(folder, choice.Type), overwrite: true);
-        }
-        // Where the files were is of no use to anybody.
-        return choice with { Report = report with { Original = report.Original with { Path = null }, Variants = [.. report.Variants.Select(v => v with { Path = null })] } };
+        using var work = TrialFolder.Create(folder);
+        var report = await new PrecisionTrial(modelPath, dataPath, work.Path, keep: false, ScoredTokens, threads, progress).RunAsync(candidates, cancellationToken);
+        return WeightTypeChoice.Of(fileType, report with { Original = report.Original with { Path = null } });          // where the file was is of no use to anybody
     }
-
-    /// <summary>From the cache, or made again if somebody has emptied it.</summary>
-    private string Variant(string folder, string type)
-    {
-        var path = VariantPath(folder, type);
-        if (File.Exists(path)) return path;
-        Directory.CreateDirectory(Path.GetDirectoryName(path)!);
-        progress($"{type}: writing");
-        PrecisionTrial.Write(modelPath, path, type, threads);
-        return path;
-    }
-
-    /// <summary>A model is called by its file's name, so the variant has the same.</summary>
-    private string VariantPath(string folder, string type) => Path.Combine(folder, type, Path.GetFileName(modelPath));
 
     private string Hash()
     {
+        if (_hash is not null) return _hash;
         using var file = File.OpenRead(modelPath);
-        return Convert.ToHexStringLower(SHA256.HashData(file));
+        return _hash = Convert.ToHexStringLower(SHA256.HashData(file));
     }
 
     private static WeightTypeChoice? Read(string path)

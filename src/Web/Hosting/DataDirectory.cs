@@ -12,6 +12,7 @@ namespace TokenMill.Web.Hosting;
 /// uploads/        unfinished uploads; emptied at start
 /// datasets/       ID.jsonl: the good rows of a dataset version
 /// models/         ID/…: imported models
+/// weight-types/   what was measured of models' types of weights on this machine
 /// runs/           ID/…: spec, checkpoints and results of a fine-tune
 /// </code>
 /// Paths in the database are relative to it.

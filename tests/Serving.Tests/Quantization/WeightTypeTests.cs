@@ -66,14 +66,18 @@ public sealed class WeightTypeTests(ITestOutputHelper output) : IDisposable
         Assert.Equal("F16", (await RunAsync()).Choice.FileType);
         Assert.NotEmpty(progress);
 
-        Task<(WeightTypeChoice Choice, string Path)> RunAsync() =>
-            new WeightTypeTrial(model, Installation.SampleDataset, threads: 1, Path.Combine(_folder, "cache"), progress.Add).RunAsync(CancellationToken.None);
+        async Task<(WeightTypeChoice Choice, string Path)> RunAsync()
+        {
+            var trial = new WeightTypeTrial(model, Installation.SampleDataset, threads: 1, Path.Combine(_folder, "cache"), progress.Add);
+            var chosen = await trial.ChooseAsync(CancellationToken.None);
+            return (chosen, trial.Weights(chosen));
+        }
     }
 
     [Fact]
     public async Task Trial_OfAModelWithoutTemplate_ReadsConversationsAsText()
     {
-        var (choice, _) = await new WeightTypeTrial(Models.Family("llama-tied"), Installation.SampleDataset, threads: 1, _folder, _ => { }).RunAsync(CancellationToken.None);
+        var choice = await new WeightTypeTrial(Models.Family("llama-tied"), Installation.SampleDataset, threads: 1, _folder, _ => { }).ChooseAsync(CancellationToken.None);
         output.WriteLine(choice.Why);
         Assert.Equal(512, choice.Report!.ScoredTokens);
     }
@@ -83,8 +87,9 @@ public sealed class WeightTypeTests(ITestOutputHelper output) : IDisposable
     {
         var model = Path.Combine(_folder, "model.gguf");
         PrecisionTrial.Write(Starter, model, "Q4_0", threads: 1);
-        var (choice, path) = await new WeightTypeTrial(model, Installation.SampleDataset, threads: 1, _folder, _ => Assert.Fail("measured")).RunAsync(CancellationToken.None);
-        Assert.Equal(("Q4_0", true, model), (choice.Type, choice.IsFileType, path));
+        var trial = new WeightTypeTrial(model, Installation.SampleDataset, threads: 1, _folder, _ => Assert.Fail("measured"));
+        var choice = await trial.ChooseAsync(CancellationToken.None);
+        Assert.Equal(("Q4_0", true, model), (choice.Type, choice.IsFileType, trial.Weights(choice)));
     }
 
     [Fact]

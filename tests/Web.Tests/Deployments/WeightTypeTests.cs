@@ -27,6 +27,7 @@ public sealed class WeightTypeTests(DeployedPortal deployed, ITestOutputHelper o
         Assert.Equal("F32", report.FileType);
         Assert.Equal(["F32", "Q8_0", "Q4_0"], report.Rows.Select(r => r.Type));
         Assert.Null(await VariantAsync(given));
+        Assert.Equal(2, AssertOnlyReports());                  // the one that is shown, and what the measurement remembers
         Assert.Contains(report.FileType, (await StepsAsync(id)).Single(s => s.Step == "weights").Reason, StringComparison.Ordinal);
         if (report.IsFileType) return;                         // on this machine nothing is better: rightly nothing is made
 
@@ -36,6 +37,8 @@ public sealed class WeightTypeTests(DeployedPortal deployed, ITestOutputHelper o
         var second = await deployed.ReachAsync(id, DeploymentState.Ready);
         Assert.Equal((given.ModelId, 2, given.Kind, given.Id), (variant.ModelId, variant.Number, variant.Kind, variant.BaseVersionId));
         Assert.True(variant.SizeBytes < given.SizeBytes);
+        Assert.Single(Directory.GetFileSystemEntries(Path.GetDirectoryName(deployed.Portal.Data.Resolve(variant.Path))!));
+        AssertOnlyReports();
         using (var file = GgufFile.Open(deployed.Portal.Data.Resolve(variant.Path))) Assert.Contains(file.Tensors, t => t.Type.ToString() == report.Type);
         if (deployed.Portal.Service<MachineFacts>().CanTrain)
             Assert.Equal((given.Sha256, variant.Sha256), (Parity(first).WeightsSha256, Parity(second).WeightsSha256));
@@ -45,6 +48,22 @@ public sealed class WeightTypeTests(DeployedPortal deployed, ITestOutputHelper o
         await deployed.ReachAsync(other, DeploymentState.Ready);
         Assert.Equal(variant.Id, (await VariantAsync(given))!.Id);
         foreach (var one in new[] { id, other }) await deployed.ChangeAsync(one, ChangeDeployment.Change.Delete);
+    }
+
+    [Fact]
+    public async Task Measured_WithoutSpaceForTheCandidates_IsRefusedAtOnce()
+    {
+        var weights = new ModelVersion(ModelVersionId.New(), deployed.Owner.WorkspaceId, ModelId.New(), 1, ModelKind.Base, "models/none.gguf", new string('0', 64), 1L << 60, TimeProvider.System.GetUtcNow());
+        var refused = await Assert.ThrowsAsync<RefusedException>(() => deployed.Portal.Service<ChooseWeights>().MeasureAsync(weights, None));
+        Assert.Equal("disk-full", refused.Error.Code);
+    }
+
+    /// <returns>How many.</returns>
+    private int AssertOnlyReports()
+    {
+        var entries = Directory.GetFileSystemEntries(deployed.Portal.Data.WeightTypes);
+        Assert.All(entries, e => Assert.EndsWith(".json", e, StringComparison.Ordinal));
+        return entries.Length;
     }
 
     private async Task<DeploymentId> DeployAsync(string name, ModelVersionId version, DeploymentOptions options) =>

@@ -32,7 +32,6 @@ public sealed class ChooseWeights(PlatformDatabase database, DataDirectory data,
     /// <summary>Makes the variant of the chosen type and stores it beside what it was made from.</summary>
     public async Task<ModelVersion> MakeAsync(ModelVersion weights, CancellationToken cancellationToken)
     {
-        data.RequireSpace(2 * weights.SizeBytes);
         var id = ModelVersionId.New();
         var folder = Path.Combine(data.Models, id.ToString());
         try
@@ -67,9 +66,10 @@ public sealed class ChooseWeights(PlatformDatabase database, DataDirectory data,
 
     private async Task<WeightTypeReport> RunAsync(ModelVersion weights, string? folder, CancellationToken cancellationToken)
     {
+        if (folder is not null || Known(weights) is null) data.RequireSpace(2 * weights.SizeBytes);         // each candidate is made, measured and deleted
         Directory.CreateDirectory(data.WeightTypes);
         var report = ReportPath(weights);
-        List<string> words = ["quantize", data.Resolve(weights.Path), "--types", "auto", "--threads", $"{cores.ServingThreads}", "--json", report, "--parent-pipe"];
+        List<string> words = ["quantize", data.Resolve(weights.Path), "--types", "auto", "--threads", $"{cores.ServingThreads}", "--cache", data.WeightTypes, "--json", report, "--parent-pipe"];
         if (folder is not null) words.AddRange(["--out", folder]);
         await using var child = ChildProcess.Start(ChildProgram.Sibling("Serving", words) with { Priority = Priority.Serving }, time);
         await foreach (var _ in child.LinesAsync(cancellationToken))

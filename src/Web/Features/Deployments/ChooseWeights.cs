@@ -29,14 +29,15 @@ public sealed class ChooseWeights(PlatformDatabase database, DataDirectory data,
         return made.Find(v => Path.GetFileNameWithoutExtension(v.Path) == type);
     }
 
-    /// <summary>Makes the variant of the chosen type and stores it beside what it was made from.</summary>
-    public async Task<ModelVersion> MakeAsync(ModelVersion weights, CancellationToken cancellationToken)
+    /// <summary>Makes the variant of the chosen type and stores it beside what it was made from; null if by now, with other threads, the file's own type is the best.</summary>
+    public async Task<ModelVersion?> MakeAsync(ModelVersion weights, CancellationToken cancellationToken)
     {
         var id = ModelVersionId.New();
         var folder = Path.Combine(data.Models, id.ToString());
         try
         {
             var report = await RunAsync(weights, folder, cancellationToken);
+            if (report.IsFileType) return null;
             var path = Path.Combine(folder, $"{report.Type}.gguf");
             File.Move(Directory.GetFiles(folder, "*.gguf").Single(), path);
             var inspection = await Task.Run(() => ModelInspector.Inspect(path), cancellationToken);

@@ -53,14 +53,20 @@ public sealed class WeightTypeTests(ITestOutputHelper output) : IDisposable
         Assert.Empty(progress);
         Assert.Equal((choice.Type, choice.Why, path), (again.Type, again.Why, samePath));
 
+        // As if Q8_0 had been chosen, however fast the machine is.
+        File.WriteAllText(Directory.GetFiles(Path.Combine(_folder, "cache")).Single(), Json.Serialize(choice with { Type = "Q8_0" }));
+        var (eightBits, variant) = await RunAsync();
+        AssertHolds(eightBits, variant);
+        progress.Clear();
+        Assert.Equal(variant, (await RunAsync()).Path);
+        Assert.Empty(progress);
+
         // A variant that somebody has deleted is made again, not measured again.
-        if (!choice.IsFileType)
-        {
-            File.Delete(path);
-            await RunAsync();
-            Assert.Equal([$"{choice.Type}: writing"], progress);
-            AssertHolds(choice, path);
-        }
+        File.Delete(variant);
+        await RunAsync();
+        Assert.Equal(["Q8_0: writing"], progress);
+        AssertHolds(eightBits, variant);
+
         progress.Clear();
         Models.WriteExpanded(Starter, model, GgufType.F16);
         Assert.Equal("F16", (await RunAsync()).Choice.FileType);

@@ -47,6 +47,8 @@ internal sealed class CostModel
 
     /// <summary>Beside tensors and weights; small tensors are among it too.</summary>
     public long OutsideBytes => Math.Max(_deep.OutsideBytes, (long)Deepen(probe => probe.OutsideBytes));
+
+    /// <summary>After loading: the weights, and the state of what is trained.</summary>
     public long WeightBytes => (long)Deepen(probe => probe.WeightBytes);
     public long LoadPeakBytes => (long)Deepen(probe => probe.LoadPeakBytes);
 

@@ -61,7 +61,7 @@ internal sealed class Planning(ProbeCache probes, TimeProvider time)
         var parts = new SortedDictionary<string, long>(StringComparer.Ordinal)
         {
             ["runtime"] = cost.RuntimeBytes,
-            ["weights"] = cost.WeightBytes,
+            ["weights"] = cost.WeightBytes - cost.StateBytes,
             ["adapter_and_optimizer"] = cost.StateBytes + cost.TrainableParameters * GradientBytesPerParameter,
             ["activations"] = cost.ActivationBytes(largest),
         };

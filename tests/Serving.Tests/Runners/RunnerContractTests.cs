@@ -11,6 +11,9 @@ public sealed class FakeRunnerTests(ITestOutputHelper output) : RunnerContract(o
     protected override string? Adapter => "tuned";
 
     protected override IModelExecutor Create(int capacityTokens) => new FakeExecutor(capacityTokens, maxSequences: 32) { SaysWhenFull = true };
+
+    [Fact]
+    public void Adapter_ChangesItsOwnSequencesOnly() => CheckThatAdapterChangesItsOwnSequencesOnly();
 }
 
 /// <summary>The model that comes with the project.</summary>
@@ -23,6 +26,9 @@ public sealed class LlamaRunnerWithAdapterTests(ITestOutputHelper output) : Llam
 {
     protected override double Tolerance => 0.05;
     protected override string? Adapter => Models.Family("llama-tied", "lora/adapter_final.gguf");
+
+    [Fact]
+    public void Adapter_ChangesItsOwnSequencesOnly() => CheckThatAdapterChangesItsOwnSequencesOnly();
 }
 
 public sealed class LlamaRunnerSmolLm2Tests(ITestOutputHelper output) : LlamaRunnerContract(output, Models.SmolLm2)

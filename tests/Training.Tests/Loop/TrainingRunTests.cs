@@ -133,7 +133,7 @@ public sealed class TrainingRunTests(RunFixture fixture, ITestOutputHelper outpu
             spec["adapter"] = new JsonObject { ["type"] = "loha", ["rank"] = 0, ["dropout"] = 1 };
             spec["optimizer"] = new JsonObject { ["name"] = "sgd", ["learning_rate"] = -1, ["betas"] = new JsonArray(0.9) };
             spec["schedule"] = new JsonObject { ["name"] = "step" };
-            spec["device"] = "cuda:0";
+            spec["device"] = "gpu";
             spec["validation"] = new JsonObject { ["fraction"] = 2 };
             spec["export"] = new JsonArray("onnx");
         }))).Error;

@@ -14,8 +14,9 @@ public sealed class SearchIndexTests
         await using var portal = await Portal.StartAsync();
         var mine = await portal.AddPersonAsync("mine@example.com", Role.Viewer);
         var theirs = await portal.AddPersonAsync("theirs@example.com", Role.Viewer);
-        foreach (var (actor, name) in new[] { (mine, "Support_2026"), (mine, "supportX2026"), (theirs, "support-secret") })
-            await portal.Database.WriteAsync(actor.WorkspaceId, db => { db.Add(new Dataset(DatasetId.New(), actor.WorkspaceId, name, actor.UserId, TimeProvider.System.GetUtcNow())); return Task.CompletedTask; }, CancellationToken.None);
+        var made = TimeProvider.System.GetUtcNow();
+        foreach (var (actor, name, age) in new[] { (mine, "Support_2026", 3), (mine, "supportX2026", 2), (theirs, "support-secret", 1) })   // the newest first, by ids that hold their time
+            await portal.Database.WriteAsync(actor.WorkspaceId, db => { db.Add(new Dataset(new DatasetId(Guid.CreateVersion7(made.AddSeconds(-age))), actor.WorkspaceId, name, actor.UserId, TimeProvider.System.GetUtcNow())); return Task.CompletedTask; }, CancellationToken.None);
         var index = new SearchIndex(portal.Database, [new NavigationEntry(PipelineStep.Run, "People", "/users", "") { Minimum = Role.Administrator }], new Localizer());
 
         Assert.Equal(["supportX2026", "Support_2026"], (await index.FindAsync(mine, "UPPORT", CancellationToken.None)).Select(h => h.Title));
